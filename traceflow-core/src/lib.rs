@@ -1,0 +1,13 @@
+//! Ask what the network did with one packet, and why.
+
+pub mod datapath;
+pub mod error;
+pub mod inventory;
+pub mod names;
+pub mod observation;
+pub mod packet;
+pub mod plan;
+pub mod spec;
+pub mod trace;
+
+pub use error::Error;

@@ -1,0 +1,194 @@
+//! The answer: the packet's path, how it ended, and what is missing.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::names::NodeName;
+use crate::observation::{DropReason, Observation};
+use crate::packet::CapturedPacket;
+use crate::plan::Plan;
+
+/// What the network did with the packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// What was asked, with everything that was filled in.
+    pub plan: Arc<Plan>,
+    /// How the answer was found.
+    pub mode: Mode,
+    /// The path, node by node.
+    pub hops: Vec<Hop>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The packet that a live trace caught.
+    pub captured: Option<CapturedPacket>,
+    /// The hops that were predicted but not seen, in path order.
+    pub unseen: Vec<Hop>,
+    /// How many packets were injected; 0 unless [`Mode::Injected`].
+    pub attempts: u8,
+    /// What else the reader must know: nodes that were not watched, evidence that was lost.
+    pub notes: Vec<String>,
+}
+
+/// How an answer was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The model of the network was walked; nothing was sent.
+    Predicted,
+    /// A crafted packet was followed.
+    Injected,
+    /// A packet of real traffic was followed.
+    Live,
+}
+
+/// One visit of the packet to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// The node.
+    pub node: NodeName,
+    /// When it was seen there.
+    pub timestamp: SystemTime,
+    /// What was done, in order.
+    pub observations: Vec<Observation>,
+    /// Whether the packet was lost sight of between the hop before and this one.
+    pub after_gap: bool,
+}
+
+/// A path with its end, from a model of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prediction {
+    /// The path, node by node.
+    pub hops: Vec<Hop>,
+    /// How it ends.
+    pub verdict: Verdict,
+}
+
+/// Walks a model of the network instead of the network.
+pub trait Predictor: Send + Sync {
+    /// The path that the packet of `plan` will take.
+    ///
+    /// # Errors
+    /// [`Unpredictable`] where the plan leaves open what decides the path, or the model doesn't know something that
+    /// does.
+    fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable>;
+}
+
+/// Why there is no prediction, as a phrase.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unpredictable(pub Arc<str>);
+
+/// How the packet's path ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It reached its destination.
+    Delivered {
+        /// The last node.
+        node: NodeName,
+    },
+    /// It was discarded silently.
+    Dropped {
+        /// Where.
+        node: NodeName,
+        /// Why, if the datapath knew.
+        reason: Option<DropReason>,
+    },
+    /// It was discarded and the sender was told.
+    Rejected {
+        /// Where.
+        node: NodeName,
+        /// Why, if the datapath knew.
+        reason: Option<DropReason>,
+    },
+    /// It left the network that is observed, towards the outside.
+    LeftNetwork {
+        /// The last node.
+        node: NodeName,
+    },
+    /// Only dropped packets were asked for, and matching packets passed without a drop.
+    NoneDropped {
+        /// How many passed.
+        passed: u64,
+    },
+    /// The packet was not seen to its end. This is never a bare timeout.
+    Unanswered(Box<Silence>),
+}
+
+/// What is known when the packet was not seen to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// The last thing that was seen, and where.
+    pub last_seen: Option<(NodeName, Observation)>,
+    /// The node that should have reported next.
+    pub expected_next: Option<NodeName>,
+    /// The likely causes, the likeliest first; at least one.
+    pub causes: Vec<Cause>,
+    /// Nodes of the cluster that were not watched.
+    pub not_watched: Vec<NodeName>,
+}
+
+/// A likely cause of silence, as the operator should read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// No real packet matched while the live trace was armed.
+    NoMatchingTraffic,
+    /// The node could not be reached or refused; its words.
+    NodeFailed {
+        /// The node.
+        node: NodeName,
+        /// What the datapath said.
+        error: Arc<str>,
+    },
+    /// The node's datapath restarted while the trace ran.
+    DatapathRestarted {
+        /// The node.
+        node: NodeName,
+    },
+    /// The node lost reports while the trace ran.
+    ReportsLost {
+        /// The node.
+        node: NodeName,
+        /// How many, about.
+        count: u64,
+    },
+    /// The packet left one node and never showed on the other: the tunnel, the wire between them, or a firewall on it
+    /// lost it, or took the mark off.
+    LostBetween {
+        /// The node it left.
+        from: NodeName,
+        /// The node that did not see it.
+        to: NodeName,
+    },
+    /// The packet entered this node's pipeline and no watched point saw it.
+    LostInside {
+        /// The node.
+        node: NodeName,
+    },
+    /// The packet went on to a node that was not watched.
+    NotWatched {
+        /// The node, if its name is known.
+        node: Option<NodeName>,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMatchingTraffic => f.write_str("no real packet matched while the trace was armed"),
+            Self::NodeFailed { node, error } => write!(f, "node {node} failed: {error}"),
+            Self::DatapathRestarted { node } => write!(f, "the datapath of node {node} restarted during the trace"),
+            Self::ReportsLost { node, count } => write!(f, "node {node} lost {count} reports during the trace"),
+            Self::LostBetween { from, to } => {
+                write!(
+                    f,
+                    "the packet or its mark was lost between {from} and {to} (tunnel, wire or a firewall on it)"
+                )
+            }
+            Self::LostInside { node } => write!(f, "node {node} lost the packet before any watched point saw it"),
+            Self::NotWatched { node: Some(node) } => write!(f, "the packet went on to {node}, which was not watched"),
+            Self::NotWatched { node: None } => f.write_str("the packet went on to a node that was not watched"),
+        }
+    }
+}

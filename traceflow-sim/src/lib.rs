@@ -1,0 +1,3 @@
+//! The simulated datapath and predictor: Kubernetes objects in, the packet's path out.
+
+pub mod model;
