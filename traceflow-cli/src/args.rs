@@ -1,0 +1,179 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What the network did with a packet, and why.
+#[derive(Debug, Parser)]
+#[command(name = "traceflow", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run Traceflow manifests, as `kubectl apply` would, and print them with their status
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+    /// Trace one packet, described on the command line
+    #[command(after_help = TRACE_HELP)]
+    Trace(TraceArgs),
+}
+
+/// The arguments of `traceflow run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Traceflow manifests, YAML or JSON; `-` is standard input. All of them are checked before any is traced
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// The arguments of `traceflow trace`.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// Where the packet starts: `pod` or `namespace/pod`; for live traffic also an IP address, or nothing
+    #[arg(short = 'S', long, value_name = "SRC")]
+    pub(crate) source: Option<String>,
+    /// Where it goes: `pod`, `namespace/pod`, `service`, `namespace/service` or an IP address; a Pod wins over a
+    /// Service of the same name. For live traffic, nothing means anywhere
+    #[arg(short = 'D', long, value_name = "DST")]
+    pub(crate) destination: Option<String>,
+    /// The packet, in the words of ovs-ofctl: `tcp,tcp_dst=80`, `udp6,udp_dst=53`, `icmp`, `tcp,tcp_flags=+syn+ack`.
+    /// An ICMP echo request if not given
+    #[arg(short = 'f', long, value_name = "FLOW")]
+    pub(crate) flow: Option<String>,
+    /// Follow the first matching packet of real traffic instead of injecting one
+    #[arg(short = 'L', long)]
+    pub(crate) live_traffic: bool,
+    /// Of real traffic, follow only a packet that is dropped
+    #[arg(long)]
+    pub(crate) dropped_only: bool,
+    /// How long to wait for the answer, 1s to 300s
+    #[arg(short = 't', long, value_name = "TIME", default_value = "20s", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which network is asked.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// The cluster's Kubernetes objects, as `kubectl get -o yaml` prints them: a file or a folder; may be repeated
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) cluster: Vec<PathBuf>,
+    /// What carries the packets
+    #[arg(long, value_enum, default_value_t = DatapathKind::Sim)]
+    pub(crate) datapath: DatapathKind,
+    /// Traffic that the simulated workloads send once a live trace is armed, such as 'pod1->pod3 tcp,tcp_dst=80'; may be
+    /// repeated
+    #[arg(long, value_name = "TRAFFIC")]
+    pub(crate) send: Vec<String>,
+    /// Say what would happen, from the model of the network; nothing is sent
+    #[arg(long)]
+    pub(crate) predict: bool,
+    /// Watch every node for live traffic, not only those on the predicted path
+    #[arg(long)]
+    pub(crate) all_nodes: bool,
+    /// Makes random choices (source port, Service endpoint) repeatable
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// How the answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// How to print the answer; yaml and json print the Traceflow object
+    #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    /// When to colour the table: by default on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+}
+
+/// What carries the packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DatapathKind {
+    /// The simulated network, made of the cluster's objects
+    Sim,
+}
+
+/// How the answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// The Traceflow object as `kubectl get -o yaml` prints it
+    Yaml,
+    /// The Traceflow object as `kubectl get -o json` prints it
+    Json,
+    /// A graph for Graphviz
+    Dot,
+    /// A flowchart for Mermaid
+    Mermaid,
+    /// A picture
+    Svg,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Reads `20s`, `2m` or a bare number of seconds; the range is the spec's to check.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("{text:?} is not a time; use 1s to 300s, such as 20s"))?;
+    match number.checked_mul(unit) {
+        Some(seconds @ 1..=300) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("{text} is out of range; use 1s to 300s")),
+    }
+}
+
+const AFTER_HELP: &str = "\
+Try the demo cluster:
+  traceflow trace --cluster examples/demo -S pod1 -D pod3 -f tcp,tcp_dst=80
+  traceflow run --cluster examples/demo examples/demo/tf-pod1-to-svc.yaml -o yaml
+
+Exit status: 0 the question was answered, be the packet delivered or dropped; 2 bad input; 3 no answer.";
+
+const RUN_HELP: &str = "\
+Examples:
+  traceflow run --cluster examples/demo examples/demo/tf-pod1-to-pod2.yaml
+  kubectl get pods,svc,endpointslices,networkpolicies,namespaces,nodes -A -o yaml > cluster.yaml
+  traceflow run --cluster cluster.yaml my-traceflow.yaml -o yaml
+
+A manifest with `liveTraffic: true` waits for real traffic. On the simulated network, say what is sent:
+  traceflow run --cluster examples/demo examples/demo/tf-pod1-to-pod3-tcp-live-traffic.yaml \\
+      --send 'pod1->pod3 tcp,tcp_dst=80'
+
+The answer goes to standard output, progress and errors go to standard error. Several traces are printed as a List.";
+
+const TRACE_HELP: &str = "\
+Examples:
+  traceflow trace --cluster examples/demo -S pod1 -D pod2 -f icmp        who drops my ping?
+  traceflow trace --cluster examples/demo -S pod1 -D tf-destination      which endpoint does the Service choose?
+  traceflow trace --cluster examples/demo -S pod1 -D 8.8.8.8 -f udp,udp_dst=53 --predict
+  traceflow trace --cluster examples/demo -S pod1 -D pod3 -L --dropped-only -f icmp --send 'pod1->pod3 icmp'
+
+The flow: one protocol (icmp, icmp6, tcp, tcp6, udp, udp6, sctp, sctp6, ip, ipv6), then keys of that protocol, separated
+by commas: tcp_src, tcp_dst, tcp_flags (+syn+ack or a number), udp_src, udp_dst, sctp_src, sctp_dst, icmp_type,
+icmp_code, nw_proto, nw_ttl, ip_dscp. Without a destination port a Service's first port is taken.";
