@@ -3,12 +3,27 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use ipnet::IpNet;
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::Protocol;
 
 /// `metadata.labels`.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// A `Node`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: NodeName,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `status.addresses` of type `InternalIP`, at most one per family: its own address and its end of every tunnel.
+    pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs`, at most one per family. The first host address of each is the node's gateway.
+    pub pod_cidrs: Vec<IpNet>,
+}
 
 /// A `Namespace`. Kubernetes gives each the label `kubernetes.io/metadata.name`; loading adds it where it is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,4 +64,86 @@ pub struct ContainerPort {
     pub protocol: Protocol,
     /// The port number.
     pub port: u16,
+}
+
+/// A `Service`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Namespace and name.
+    pub name: ObjectName,
+    /// `spec.clusterIPs`, at most one per family; empty for a headless Service and for `type: ExternalName`.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `spec.ports`, in their order.
+    pub ports: Vec<ServicePort>,
+    /// `spec.selector`; empty if endpoints come from EndpointSlices alone.
+    pub selector: Labels,
+    /// `spec.sessionAffinity: ClientIP`, with `sessionAffinityConfig.clientIP.timeoutSeconds`; `None` for no affinity.
+    pub affinity: Option<Duration>,
+    /// `spec.internalTrafficPolicy: Local`: only endpoints on the sender's node are used.
+    pub local_only: bool,
+    /// `spec.publishNotReadyAddresses`.
+    pub publish_not_ready: bool,
+}
+
+/// A port that a Service offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name; a Service with several ports must name them.
+    pub name: Option<Arc<str>>,
+    /// TCP, UDP or SCTP.
+    pub protocol: Protocol,
+    /// `port`.
+    pub port: u16,
+    /// `targetPort`; the same number as `port` where it was left out.
+    pub target: TargetPort,
+}
+
+/// Where a Service port leads to on the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPort {
+    /// This number on every endpoint.
+    Number(u16),
+    /// The container port of this name, which may be another number on every Pod.
+    Name(Arc<str>),
+}
+
+/// An `EndpointSlice` (`discovery.k8s.io/v1`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// Namespace and name.
+    pub name: ObjectName,
+    /// The Service it belongs to, by its label `kubernetes.io/service-name`.
+    pub service: Option<Arc<str>>,
+    /// `endpoints`.
+    pub endpoints: Vec<Endpoint>,
+    /// `ports`; matched with a Service's ports by name.
+    pub ports: Vec<EndpointPort>,
+}
+
+/// One endpoint of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The first of `addresses`; Kubernetes defines no meaning for the others.
+    pub address: IpAddr,
+    /// `conditions.ready`; absent means true.
+    pub ready: bool,
+    /// `conditions.serving`; absent means the same as `ready`.
+    pub serving: bool,
+    /// `conditions.terminating`; absent means false.
+    pub terminating: bool,
+    /// `targetRef`, where it is a Pod.
+    pub pod: Option<ObjectName>,
+    /// `nodeName`.
+    pub node: Option<NodeName>,
+}
+
+/// One port of an EndpointSlice, for all its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointPort {
+    /// The name of the Service port that it serves; `None` for a Service with one port without name.
+    pub name: Option<Arc<str>>,
+    /// TCP, UDP or SCTP.
+    pub protocol: Protocol,
+    /// The port number; `None` means every port.
+    pub port: Option<u16>,
 }
