@@ -2,116 +2,13 @@
 //!
 //! All numbers are host values; byte order is the encoder's business. Lengths are in bytes.
 
-use std::fmt;
+mod capture;
+mod field;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A 48-bit Ethernet address, printed as `02:00:0a:00:00:01`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MacAddress(pub [u8; 6]);
-
-impl fmt::Display for MacAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-/// The 64-bit number that says whose an injected packet is. TCP carries it in the sequence and acknowledgement
-/// numbers, every other protocol in the first eight bytes of its payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Nonce(pub u64);
-
-impl fmt::Display for Nonce {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-/// The family of an IP address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IpFamily {
-    /// RFC 791.
-    V4,
-    /// RFC 8200.
-    V6,
-}
-
-impl IpFamily {
-    /// The family of `address`.
-    pub fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self::V4,
-            IpAddr::V6(_) => Self::V6,
-        }
-    }
-}
-
-impl fmt::Display for IpFamily {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        })
-    }
-}
-
-/// An IP protocol number (IANA "Assigned Internet Protocol Numbers").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Protocol(pub u8);
-
-impl Protocol {
-    /// Internet Control Message Protocol, RFC 792.
-    pub const ICMP: Self = Self(1);
-    /// Transmission Control Protocol, RFC 9293.
-    pub const TCP: Self = Self(6);
-    /// User Datagram Protocol, RFC 768.
-    pub const UDP: Self = Self(17);
-    /// ICMP for IPv6, RFC 4443.
-    pub const ICMPV6: Self = Self(58);
-    /// Stream Control Transmission Protocol, RFC 9260.
-    pub const SCTP: Self = Self(132);
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::ICMP => f.pad("ICMP"),
-            Self::TCP => f.pad("TCP"),
-            Self::UDP => f.pad("UDP"),
-            Self::ICMPV6 => f.pad("ICMPv6"),
-            Self::SCTP => f.pad("SCTP"),
-            Self(number) => f.pad(&format!("protocol {number}")),
-        }
-    }
-}
-
-/// The eight TCP flags of RFC 9293, section 3.1: CWR ECE URG ACK PSH RST SYN FIN, FIN the lowest bit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct TcpFlags(pub u8);
-
-impl TcpFlags {
-    /// No more data from the sender.
-    pub const FIN: Self = Self(0x01);
-    /// Synchronise sequence numbers: the first packet of a connection.
-    pub const SYN: Self = Self(0x02);
-    /// Reset the connection.
-    pub const RST: Self = Self(0x04);
-    /// Push.
-    pub const PSH: Self = Self(0x08);
-    /// The acknowledgement number counts.
-    pub const ACK: Self = Self(0x10);
-    /// Urgent.
-    pub const URG: Self = Self(0x20);
-    /// Explicit congestion notification echo, RFC 3168.
-    pub const ECE: Self = Self(0x40);
-    /// Congestion window reduced, RFC 3168.
-    pub const CWR: Self = Self(0x80);
-
-    /// Whether all of `flags` are set.
-    pub const fn contains(self, flags: Self) -> bool {
-        self.0 & flags.0 == flags.0
-    }
-}
+pub use capture::{CapturedPacket, CapturedTransport};
+pub use field::{IpFamily, MacAddress, Nonce, Protocol, TcpFlags};
 
 /// The packet to inject: everything that is on the wire, as values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,66 +170,4 @@ impl Transport {
             Self::Icmp(_) | Self::Icmpv6(_) | Self::Other(_) => None,
         }
     }
-}
-
-/// What a captured frame said about itself; whatever was cut off or unreadable is `None`.
-///
-/// This is `status.capturedPacket` of the Traceflow resource, with the identity fields that tell two packets apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CapturedPacket {
-    /// Source address.
-    pub source: IpAddr,
-    /// Destination address.
-    pub destination: IpAddr,
-    /// Length of the IP packet, its header included, as the header claims it.
-    pub length: u32,
-    /// TTL or hop limit.
-    pub ttl: u8,
-    /// Differentiated services code point.
-    pub dscp: u8,
-    /// IPv4's three flag bits; `None` for IPv6.
-    pub flags: Option<u8>,
-    /// IPv4's identification; `None` for IPv6.
-    pub identification: Option<u16>,
-    /// The transport protocol, behind any IPv6 extension headers.
-    pub protocol: Protocol,
-    /// The transport header, as far as it was there.
-    pub transport: CapturedTransport,
-    /// The nonce, where the packet has room for one. A stranger's packet has a number there too: compare, never trust.
-    pub nonce: Option<Nonce>,
-}
-
-/// The transport header of a [`CapturedPacket`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CapturedTransport {
-    /// TCP.
-    Tcp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-        /// Flags; `None` if the frame was cut before them.
-        flags: Option<TcpFlags>,
-        /// Sequence number; `None` if the frame was cut before it.
-        sequence: Option<u32>,
-    },
-    /// UDP.
-    Udp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-    },
-    /// SCTP.
-    Sctp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-    },
-    /// ICMP or ICMPv6.
-    Icmp(IcmpHeader),
-    /// Another protocol, a later fragment, or a header that was cut off.
-    None,
 }

@@ -1,0 +1,112 @@
+//! The small values that headers are made of.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// A 48-bit Ethernet address, printed as `02:00:0a:00:00:01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// The 64-bit number that says whose an injected packet is. TCP carries it in the sequence and acknowledgement
+/// numbers, every other protocol in the first eight bytes of its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Nonce(pub u64);
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The family of an IP address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IpFamily {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+impl IpFamily {
+    /// The family of `address`.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// An IP protocol number (IANA "Assigned Internet Protocol Numbers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Protocol(pub u8);
+
+impl Protocol {
+    /// Internet Control Message Protocol, RFC 792.
+    pub const ICMP: Self = Self(1);
+    /// Transmission Control Protocol, RFC 9293.
+    pub const TCP: Self = Self(6);
+    /// User Datagram Protocol, RFC 768.
+    pub const UDP: Self = Self(17);
+    /// ICMP for IPv6, RFC 4443.
+    pub const ICMPV6: Self = Self(58);
+    /// Stream Control Transmission Protocol, RFC 9260.
+    pub const SCTP: Self = Self(132);
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ICMP => f.pad("ICMP"),
+            Self::TCP => f.pad("TCP"),
+            Self::UDP => f.pad("UDP"),
+            Self::ICMPV6 => f.pad("ICMPv6"),
+            Self::SCTP => f.pad("SCTP"),
+            Self(number) => f.pad(&format!("protocol {number}")),
+        }
+    }
+}
+
+/// The eight TCP flags of RFC 9293, section 3.1: CWR ECE URG ACK PSH RST SYN FIN, FIN the lowest bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: Self = Self(0x01);
+    /// Synchronise sequence numbers: the first packet of a connection.
+    pub const SYN: Self = Self(0x02);
+    /// Reset the connection.
+    pub const RST: Self = Self(0x04);
+    /// Push.
+    pub const PSH: Self = Self(0x08);
+    /// The acknowledgement number counts.
+    pub const ACK: Self = Self(0x10);
+    /// Urgent.
+    pub const URG: Self = Self(0x20);
+    /// Explicit congestion notification echo, RFC 3168.
+    pub const ECE: Self = Self(0x40);
+    /// Congestion window reduced, RFC 3168.
+    pub const CWR: Self = Self(0x80);
+
+    /// Whether all of `flags` are set.
+    pub const fn contains(self, flags: Self) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+}
