@@ -2,6 +2,7 @@
 
 pub mod datapath;
 pub mod error;
+pub mod fanout;
 pub mod inventory;
 pub mod names;
 pub mod observation;
