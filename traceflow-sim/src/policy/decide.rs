@@ -1,0 +1,196 @@
+//! What the policies say about one packet in one direction.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use traceflow_core::observation::PolicyRef;
+use traceflow_core::packet::Protocol;
+
+use super::index::{IndexedPod, PodId, PolicyIndex};
+use super::{NetworkPolicy, PolicyPeer, Rule};
+use crate::model::ContainerPort;
+
+/// Which way traffic goes, seen from the Pod that is isolated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To the Pod.
+    Ingress,
+    /// From the Pod.
+    Egress,
+}
+
+/// The first packet of a connection, as the policies of one of its ends see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// Which end is asked about: the destination's ingress or the source's egress.
+    pub direction: Direction,
+    /// The Pod at that end.
+    pub pod: PodId,
+    /// The other end.
+    pub peer: Peer,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The destination port, after any translation; `None` if the protocol has none or the packet doesn't show it.
+    pub destination_port: Option<u16>,
+}
+
+/// The other end of [`Traffic`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Whoever has this address: the Pod that the index knows by it, else a node or something outside.
+    Address(IpAddr),
+    /// The node on which the Pod itself runs, by any of its addresses.
+    OwnNode(IpAddr),
+}
+
+/// What the policies say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Allowed: no policy isolates the Pod in this direction.
+    NotIsolated,
+    /// Allowed: policies isolate the Pod, but none can forbid this traffic.
+    Exempt(Exempt),
+    /// Allowed by a rule. Where several rules allow it, this is the first rule of the first policy by name.
+    Allowed {
+        /// The policy that the rule belongs to.
+        policy: PolicyRef,
+        /// The rule's place in the policy's `ingress` or `egress`, from 0.
+        rule: usize,
+    },
+    /// Denied: policies isolate the Pod, and none of their rules allows the traffic.
+    Isolated {
+        /// The policies that isolate it in this direction, in the order of their names.
+        policies: Arc<[PolicyRef]>,
+    },
+}
+
+/// Traffic that no policy can forbid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Exempt {
+    /// From the Pod to itself.
+    Itself,
+    /// To the Pod from the node that it runs on.
+    OwnNode,
+}
+
+impl Decision {
+    /// Whether the packet may pass.
+    pub fn allows(&self) -> bool {
+        !matches!(self, Self::Isolated { .. })
+    }
+}
+
+impl PolicyIndex {
+    /// What the policies say about `traffic`; [`Decision::NotIsolated`] if there is no such Pod.
+    ///
+    /// The cost depends on the policies that select the Pod, not on how many there are. Nothing is allocated unless
+    /// the answer is [`Decision::Isolated`].
+    pub fn decide(&self, traffic: &Traffic) -> Decision {
+        let Some(subject) = self.pod(traffic.pod) else {
+            return Decision::NotIsolated;
+        };
+        let policies = subject.policies(traffic.direction);
+        if policies.is_empty() {
+            return Decision::NotIsolated;
+        }
+        let peer = self.resolve(traffic.peer);
+        if let Some(exempt) = exempt(traffic, &peer) {
+            return Decision::Exempt(exempt);
+        }
+        let packet = Packet {
+            traffic,
+            declared: match traffic.direction {
+                Direction::Ingress => subject.ports(),
+                Direction::Egress => peer.pod.map_or(&[], |(_, pod)| pod.ports()),
+            },
+            peer,
+        };
+        let allowing = policies
+            .iter()
+            .find_map(|policy| packet.first_match(policy).map(|rule| (policy, rule)));
+        match allowing {
+            Some((policy, rule)) => Decision::Allowed {
+                policy: PolicyRef::kubernetes(policy.name.clone()),
+                rule,
+            },
+            None => Decision::Isolated {
+                policies: policies
+                    .iter()
+                    .map(|policy| PolicyRef::kubernetes(policy.name.clone()))
+                    .collect(),
+            },
+        }
+    }
+
+    fn resolve(&self, peer: Peer) -> ResolvedPeer<'_> {
+        match peer {
+            Peer::Address(address) => ResolvedPeer {
+                address,
+                pod: self.pod_at(address).and_then(|id| self.pod(id).map(|pod| (id, pod))),
+            },
+            Peer::OwnNode(address) => ResolvedPeer { address, pod: None },
+        }
+    }
+}
+
+struct ResolvedPeer<'a> {
+    address: IpAddr,
+    pod: Option<(PodId, &'a IndexedPod)>,
+}
+
+/// "A Pod cannot block access to itself", and ingress is allowed "if the traffic source is the pod's local node".
+fn exempt(traffic: &Traffic, peer: &ResolvedPeer<'_>) -> Option<Exempt> {
+    if peer.pod.is_some_and(|(id, _)| id == traffic.pod) {
+        return Some(Exempt::Itself);
+    }
+    let from_own_node = matches!(traffic.peer, Peer::OwnNode(_)) && traffic.direction == Direction::Ingress;
+    from_own_node.then_some(Exempt::OwnNode)
+}
+
+/// Everything that a rule looks at.
+struct Packet<'a> {
+    traffic: &'a Traffic,
+    peer: ResolvedPeer<'a>,
+    /// The ports that the destination Pod declares.
+    declared: &'a [ContainerPort],
+}
+
+impl Packet<'_> {
+    /// The place of the policy's first rule that allows the packet.
+    fn first_match(&self, policy: &NetworkPolicy) -> Option<usize> {
+        policy
+            .rules(self.traffic.direction)?
+            .iter()
+            .position(|rule| self.matches_ports(rule) && self.matches_peers(rule, policy))
+    }
+
+    fn matches_ports(&self, rule: &Rule) -> bool {
+        let Traffic {
+            protocol,
+            destination_port,
+            ..
+        } = *self.traffic;
+        rule.ports.is_empty()
+            || rule
+                .ports
+                .iter()
+                .any(|port| port.opens(protocol, destination_port, self.declared))
+    }
+
+    fn matches_peers(&self, rule: &Rule, policy: &NetworkPolicy) -> bool {
+        rule.peers.is_empty() || rule.peers.iter().any(|peer| self.matches_peer(peer, policy))
+    }
+
+    fn matches_peer(&self, peer: &PolicyPeer, policy: &NetworkPolicy) -> bool {
+        match peer {
+            PolicyPeer::IpBlock(block) => block.contains(self.peer.address),
+            PolicyPeer::Pods { namespaces, pods } => self.peer.pod.is_some_and(|(_, pod)| {
+                let in_namespace = match namespaces {
+                    Some(selector) => selector.selects(pod.namespace_labels()),
+                    None => pod.namespace() == &policy.name.namespace,
+                };
+                in_namespace && pods.selects(pod.labels())
+            }),
+        }
+    }
+}

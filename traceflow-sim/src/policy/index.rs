@@ -1,0 +1,305 @@
+//! The policies of a cluster, ordered by the Pods that they select.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use traceflow_core::names::ObjectName;
+
+use super::{Direction, NetworkPolicy};
+use crate::model::{ContainerPort, Labels, Namespace, Pod};
+
+/// The label that every namespace carries, with its own name as value.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// By which the index knows a Pod: small, and good for as long as the Pod is in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodId(u32);
+
+/// The policies of a cluster and the Pods that they are about, ready to [`decide`](Self::decide).
+///
+/// Pods, namespaces and policies come and go one by one and in any order. A change costs what its own namespace
+/// holds: a Pod is compared with the policies there, a policy with the Pods there. Peers are matched by their labels
+/// when a packet asks, so nothing that is kept per rule grows with the cluster.
+///
+/// ```
+/// use std::net::IpAddr;
+/// use traceflow_core::names::ObjectName;
+/// use traceflow_core::packet::Protocol;
+/// use traceflow_sim::model::Pod;
+/// use traceflow_sim::policy::{Decision, Direction, LabelSelector, NetworkPolicy, Peer, PolicyIndex, Traffic};
+///
+/// let mut index = PolicyIndex::default();
+/// let web = index.insert_pod(Pod {
+///     name: ObjectName::new("default", "web"),
+///     labels: [("app".into(), "web".into())].into(),
+///     node: None,
+///     addresses: vec![IpAddr::from([10, 0, 0, 2])],
+///     host_network: false,
+///     phase: "Running".into(),
+///     ready: true,
+///     ports: vec![],
+/// });
+/// index.insert_policy(NetworkPolicy {
+///     name: ObjectName::new("default", "nothing-in"),
+///     pod_selector: LabelSelector::default(),
+///     ingress: Some(vec![]),
+///     egress: None,
+/// });
+/// let syn = Traffic {
+///     direction: Direction::Ingress,
+///     pod: web,
+///     peer: Peer::Address(IpAddr::from([192, 0, 2, 1])),
+///     protocol: Protocol::TCP,
+///     destination_port: Some(80),
+/// };
+/// assert!(matches!(index.decide(&syn), Decision::Isolated { .. }));
+/// assert_eq!(index.decide(&Traffic { direction: Direction::Egress, ..syn }), Decision::NotIsolated);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct PolicyIndex {
+    /// By [`PodId`]; `None` is a free place.
+    pods: Vec<Option<IndexedPod>>,
+    free: Vec<PodId>,
+    names: HashMap<ObjectName, PodId>,
+    /// The Pods that selectors can select, by each of their addresses.
+    addresses: HashMap<IpAddr, PodId>,
+    namespaces: HashMap<Arc<str>, NamespaceEntry>,
+}
+
+impl PolicyIndex {
+    /// Adds a Pod, or puts it in the place of the one of the same name, whose id it takes over. An address that another
+    /// Pod has goes over to this one.
+    pub fn insert_pod(&mut self, pod: impl Into<Arc<Pod>>) -> PodId {
+        let pod = pod.into();
+        self.remove_pod(&pod.name);
+        let id = self.free.pop().unwrap_or_else(|| self.grow());
+        self.names.insert(pod.name.clone(), id);
+        if is_selectable(&pod) {
+            self.addresses
+                .extend(pod.addresses.iter().map(|&address| (address, id)));
+        }
+        let namespace = self.namespace_entry(&pod.name.namespace);
+        namespace.pods.insert(id);
+        let mut entry = IndexedPod {
+            pod,
+            namespace_labels: Arc::clone(&namespace.labels),
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        };
+        for policy in namespace.policies.values() {
+            entry.add_policy(policy);
+        }
+        self.pods[id.0 as usize] = Some(entry);
+        id
+    }
+
+    /// Takes a Pod out. Its id may be given to another Pod afterwards.
+    pub fn remove_pod(&mut self, name: &ObjectName) {
+        let Some(id) = self.names.remove(name) else { return };
+        let Some(entry) = self.pods[id.0 as usize].take() else {
+            return;
+        };
+        self.free.push(id);
+        for address in &entry.pod.addresses {
+            if self.addresses.get(address) == Some(&id) {
+                self.addresses.remove(address);
+            }
+        }
+        self.change_namespace(&name.namespace, |namespace| {
+            namespace.pods.remove(&id);
+        });
+    }
+
+    /// Adds a namespace, or changes its labels. The label `kubernetes.io/metadata.name` is always there.
+    ///
+    /// A namespace that was never added has that label alone.
+    pub fn insert_namespace(&mut self, namespace: &Namespace) {
+        let mut labels = namespace.labels.clone();
+        labels.insert(NAME_LABEL.into(), Arc::clone(&namespace.name));
+        self.namespace_entry(&namespace.name).declared = true;
+        self.relabel(&namespace.name, labels);
+    }
+
+    /// Takes a namespace out. Pods and policies that are still in it stay, and see it as one that was never added.
+    pub fn remove_namespace(&mut self, name: &Arc<str>) {
+        self.relabel(name, implied_labels(name));
+        self.change_namespace(name, |namespace| namespace.declared = false);
+    }
+
+    /// Adds a policy, or puts it in the place of the one of the same name.
+    pub fn insert_policy(&mut self, policy: impl Into<Arc<NetworkPolicy>>) {
+        let policy = policy.into();
+        self.remove_policy(&policy.name);
+        let namespace = self.namespace_entry(&policy.name.namespace);
+        namespace
+            .policies
+            .insert(Arc::clone(&policy.name.name), Arc::clone(&policy));
+        let pods: Vec<PodId> = namespace.pods.iter().copied().collect();
+        for id in pods {
+            if let Some(pod) = &mut self.pods[id.0 as usize] {
+                pod.add_policy(&policy);
+            }
+        }
+    }
+
+    /// Takes a policy out.
+    pub fn remove_policy(&mut self, name: &ObjectName) {
+        let mut pods = Vec::new();
+        self.change_namespace(&name.namespace, |namespace| {
+            if namespace.policies.remove(&name.name).is_some() {
+                pods.extend(namespace.pods.iter().copied());
+            }
+        });
+        for id in pods {
+            if let Some(pod) = &mut self.pods[id.0 as usize] {
+                pod.drop_policy(&name.name);
+            }
+        }
+    }
+
+    /// The id of the Pod of this name.
+    pub fn pod_id(&self, name: &ObjectName) -> Option<PodId> {
+        self.names.get(name).copied()
+    }
+
+    pub(super) fn pod(&self, id: PodId) -> Option<&IndexedPod> {
+        self.pods.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The Pod that selectors see behind this address.
+    pub(super) fn pod_at(&self, address: IpAddr) -> Option<PodId> {
+        self.addresses.get(&address).copied()
+    }
+}
+
+impl PolicyIndex {
+    fn grow(&mut self) -> PodId {
+        let id = u32::try_from(self.pods.len()).expect("fewer than 2^32 Pods fit in memory");
+        self.pods.push(None);
+        PodId(id)
+    }
+
+    fn namespace_entry(&mut self, name: &Arc<str>) -> &mut NamespaceEntry {
+        self.namespaces
+            .entry(Arc::clone(name))
+            .or_insert_with(|| NamespaceEntry::implied(name))
+    }
+
+    /// Changes a namespace that is there, and forgets it if nothing is left in it.
+    fn change_namespace(&mut self, name: &Arc<str>, change: impl FnOnce(&mut NamespaceEntry)) {
+        let Some(namespace) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        change(namespace);
+        if namespace.is_unused() {
+            self.namespaces.remove(name);
+        }
+    }
+
+    fn relabel(&mut self, name: &Arc<str>, labels: Labels) {
+        let labels = Arc::new(labels);
+        let Some(namespace) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        for id in &namespace.pods {
+            if let Some(pod) = &mut self.pods[id.0 as usize] {
+                pod.namespace_labels = Arc::clone(&labels);
+            }
+        }
+        namespace.labels = labels;
+    }
+}
+
+/// What is in one namespace.
+#[derive(Debug, Clone)]
+struct NamespaceEntry {
+    labels: Arc<Labels>,
+    /// Whether the namespace itself was added, and not only something in it.
+    declared: bool,
+    pods: BTreeSet<PodId>,
+    policies: BTreeMap<Arc<str>, Arc<NetworkPolicy>>,
+}
+
+impl NamespaceEntry {
+    fn implied(name: &Arc<str>) -> Self {
+        Self {
+            labels: Arc::new(implied_labels(name)),
+            declared: false,
+            pods: BTreeSet::new(),
+            policies: BTreeMap::new(),
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        !self.declared && self.pods.is_empty() && self.policies.is_empty()
+    }
+}
+
+fn implied_labels(namespace: &Arc<str>) -> Labels {
+    Labels::from([(NAME_LABEL.into(), Arc::clone(namespace))])
+}
+
+/// A Pod with the policies that select it.
+#[derive(Debug, Clone)]
+pub(super) struct IndexedPod {
+    pod: Arc<Pod>,
+    namespace_labels: Arc<Labels>,
+    /// The policies that isolate it in ingress, in the order of their names.
+    ingress: Vec<Arc<NetworkPolicy>>,
+    /// The same for egress.
+    egress: Vec<Arc<NetworkPolicy>>,
+}
+
+impl IndexedPod {
+    pub(super) fn namespace(&self) -> &Arc<str> {
+        &self.pod.name.namespace
+    }
+
+    pub(super) fn namespace_labels(&self) -> &Labels {
+        &self.namespace_labels
+    }
+
+    pub(super) fn labels(&self) -> &Labels {
+        &self.pod.labels
+    }
+
+    pub(super) fn ports(&self) -> &[ContainerPort] {
+        &self.pod.ports
+    }
+
+    /// The policies that isolate it in this direction, in the order of their names.
+    pub(super) fn policies(&self, direction: Direction) -> &[Arc<NetworkPolicy>] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Takes note of a policy of its own namespace, if it selects the Pod. The policy must not be known yet.
+    fn add_policy(&mut self, policy: &Arc<NetworkPolicy>) {
+        if !is_selectable(&self.pod) || !policy.pod_selector.selects(&self.pod.labels) {
+            return;
+        }
+        for (direction, policies) in [
+            (Direction::Ingress, &mut self.ingress),
+            (Direction::Egress, &mut self.egress),
+        ] {
+            if policy.rules(direction).is_some() {
+                let place = policies.partition_point(|other| other.name < policy.name);
+                policies.insert(place, Arc::clone(policy));
+            }
+        }
+    }
+
+    fn drop_policy(&mut self, name: &Arc<str>) {
+        for policies in [&mut self.ingress, &mut self.egress] {
+            policies.retain(|policy| policy.name.name != *name);
+        }
+    }
+}
+
+/// Whether selectors can select the Pod: it has a network of its own and has not finished.
+fn is_selectable(pod: &Pod) -> bool {
+    !pod.host_network && !matches!(&*pod.phase, "Succeeded" | "Failed")
+}
