@@ -3,6 +3,7 @@
 pub mod datapath;
 pub mod error;
 pub mod fanout;
+pub mod input;
 pub mod inventory;
 pub mod names;
 pub mod observation;
