@@ -17,10 +17,12 @@
 //! - A Pod can't block access to itself, and takes everything from its own node ([`Exempt`]). In egress its node is
 //!   a peer like any other.
 //! - Without `policyTypes` a policy isolates ingress, and egress if it has an egress rule.
+//! - What the API server refuses is refused with its place ([`NetworkPolicy::read`]), unknown fields too.
 //!
 //! Connection tracking is not here: replies of an allowed connection are the caller's business.
 
 mod decide;
+mod format;
 mod index;
 mod ip_block;
 mod network_policy;
