@@ -14,10 +14,39 @@ impl fmt::Display for MacAddress {
     }
 }
 
-/// The 64-bit number that says whose an injected packet is. TCP carries it in the sequence and acknowledgement
-/// numbers, every other protocol in the first eight bytes of its payload.
+/// The 64-bit number that says whose an injected packet is.
+///
+/// It travels where its protocol leaves room for it, high half first:
+///
+/// - TCP: sequence number and acknowledgement number;
+/// - SCTP: the INIT chunk's initiate tag and initial TSN. RFC 9260 (section 3.3.2) has receivers discard an INIT whose
+///   tag is 0, as connection tracking does too: an SCTP nonce has a high half other than 0;
+/// - every other protocol: the first eight bytes of the payload, which for ICMP are those after identifier and
+///   sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nonce(pub u64);
+
+impl Nonce {
+    /// A nonce that any protocol can carry: its high half isn't 0.
+    pub fn random(random: &mut fastrand::Rng) -> Self {
+        Self::from_halves(random.u32(1..), random.u32(..))
+    }
+
+    /// The upper 32 bits.
+    pub(super) const fn high(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The lower 32 bits.
+    pub(super) const fn low(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Puts the halves together.
+    pub(super) const fn from_halves(high: u32, low: u32) -> Self {
+        Self((high as u64) << 32 | low as u64)
+    }
+}
 
 impl fmt::Display for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

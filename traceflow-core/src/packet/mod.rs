@@ -2,13 +2,22 @@
 //!
 //! All numbers are host values; byte order is the encoder's business. Lengths are in bytes.
 
+#[cfg(test)]
+mod arbitrary;
+mod builder;
 mod capture;
+mod checksum;
+mod encode;
 mod field;
+mod template;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use builder::{EthernetBuilder, IpBuilder, PacketError};
 pub use capture::{CapturedPacket, CapturedTransport};
+pub use encode::BufferTooSmall;
 pub use field::{IpFamily, MacAddress, Nonce, Protocol, TcpFlags};
+pub use template::{Patch, Template};
 
 /// The packet to inject: everything that is on the wire, as values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +50,27 @@ pub enum IpHeader {
     V6(Ipv6Header),
 }
 
+impl From<Ipv4Header> for IpHeader {
+    fn from(header: Ipv4Header) -> Self {
+        Self::V4(header)
+    }
+}
+
+impl From<Ipv6Header> for IpHeader {
+    fn from(header: Ipv6Header) -> Self {
+        Self::V6(header)
+    }
+}
+
 impl IpHeader {
+    /// IPv4 or IPv6.
+    pub fn family(&self) -> IpFamily {
+        match self {
+            Self::V4(_) => IpFamily::V4,
+            Self::V6(_) => IpFamily::V6,
+        }
+    }
+
     /// The source address.
     pub fn source(&self) -> IpAddr {
         match self {
@@ -82,6 +111,11 @@ pub struct Ipv4Header {
     pub flags: u8,
     /// Identification.
     pub identification: u16,
+}
+
+impl Ipv4Header {
+    /// The value of [`flags`](Self::flags) in a packet that must not be fragmented.
+    pub const DONT_FRAGMENT: u8 = 2;
 }
 
 /// The fields of an IPv6 header that a trace sets.
@@ -144,6 +178,22 @@ pub struct IcmpHeader {
     pub id: u16,
     /// Sequence number of an echo request.
     pub sequence: u16,
+}
+
+impl IcmpHeader {
+    /// An ICMP echo request with identifier and sequence number 0.
+    pub const ECHO_REQUEST: Self = Self::echo_request(8);
+    /// An ICMPv6 echo request with identifier and sequence number 0.
+    pub const ECHO_REQUEST_V6: Self = Self::echo_request(128);
+
+    const fn echo_request(icmp_type: u8) -> Self {
+        Self {
+            icmp_type,
+            code: 0,
+            id: 0,
+            sequence: 0,
+        }
+    }
 }
 
 impl Transport {

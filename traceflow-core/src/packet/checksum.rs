@@ -1,0 +1,184 @@
+//! The checksums of the Internet protocols: the ones' complement sum of RFC 1071 and SCTP's CRC32c.
+
+/// A ones' complement sum that is still growing. Every summand starts at an even offset of what is summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sum(u64);
+
+impl Sum {
+    /// The sum of these bytes as big-endian 16-bit words; an odd last byte is padded with zero.
+    #[inline]
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let mut sum = 0;
+        let (words, rest) = bytes.as_chunks::<4>();
+        for word in words {
+            sum += u64::from(u32::from_be_bytes(*word));
+        }
+        let rest = match *rest {
+            [a] => u32::from_be_bytes([a, 0, 0, 0]),
+            [a, b] => u32::from_be_bytes([a, b, 0, 0]),
+            [a, b, c] => u32::from_be_bytes([a, b, c, 0]),
+            _ => 0,
+        };
+        Self(sum + u64::from(rest))
+    }
+
+    /// What was summed to arrive at `checksum` (RFC 1624: the complement of the checksum is the sum).
+    #[inline]
+    pub(super) fn from_checksum(checksum: u16) -> Self {
+        Self(u64::from(!checksum))
+    }
+
+    /// Adds a 16-bit word, or two of them as one number: 2^16 is 1 in this arithmetic.
+    #[inline]
+    #[must_use]
+    pub(super) fn plus(self, words: u32) -> Self {
+        Self(self.0 + u64::from(words))
+    }
+
+    /// Adds four 16-bit words as one number.
+    #[inline]
+    #[must_use]
+    pub(super) fn plus_u64(self, words: u64) -> Self {
+        Self(self.0 + (words >> 32) + (words & 0xffff_ffff))
+    }
+
+    /// Adds another sum.
+    #[inline]
+    #[must_use]
+    pub(super) fn join(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// The checksum: the complement of the sum, folded into 16 bits.
+    #[inline]
+    pub(super) fn checksum(self) -> u16 {
+        let sum = (self.0 >> 32) + (self.0 & 0xffff_ffff);
+        // At most 33 bits are left. Halving the width twice more leaves one carry, which the last step adds.
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        !(((sum >> 16) + sum) as u16)
+    }
+}
+
+/// CRC32c of `bytes` (RFC 9260, appendix A), as the number whose little-endian bytes stand in the SCTP header.
+#[inline]
+pub(super) fn crc32c(bytes: &[u8]) -> u32 {
+    let mut crc: u32 = !0;
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    for block in blocks {
+        let mut mixed = *block;
+        for (byte, before) in mixed.iter_mut().zip(crc.to_le_bytes()) {
+            *byte ^= before;
+        }
+        crc = crc32c_change(mixed, 0);
+    }
+    for byte in rest {
+        crc = (crc >> 8) ^ CRC_TABLES[0][usize::from(crc as u8 ^ byte)];
+    }
+    !crc
+}
+
+/// How CRC32c changes when `bytes`, of which there are no more than 16, are laid over zeros that `distance` bytes
+/// follow: the checksum is linear, so that a change needs no look at what stays.
+#[inline]
+pub(super) fn crc32c_change<const N: usize>(bytes: [u8; N], distance: usize) -> u32 {
+    let mut change = 0;
+    for (i, byte) in bytes.into_iter().enumerate() {
+        change ^= CRC_TABLES[distance + N - 1 - i][usize::from(byte)];
+    }
+    change
+}
+
+/// Lets a change of CRC32c pass over 16 more bytes.
+#[inline]
+pub(super) fn crc32c_pass_16(change: u32) -> u32 {
+    crc32c_change(change.to_le_bytes(), 12)
+}
+
+/// `CRC_TABLES[d][b]` is what a byte `b` with `d` bytes behind it adds to the checksum.
+static CRC_TABLES: [[u32; 256]; 16] = crc_tables();
+
+/// The generator polynomial of RFC 9260, appendix A, 0x1EDC6F41, with its bits reversed.
+const CRC32C_POLYNOMIAL: u32 = 0x82f6_3b78;
+
+const fn crc_tables() -> [[u32; 256]; 16] {
+    let mut tables = [[0; 256]; 16];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ (if crc & 1 == 1 { CRC32C_POLYNOMIAL } else { 0 });
+            bit += 1;
+        }
+        tables[0][byte] = crc;
+        byte += 1;
+    }
+    let mut distance = 1;
+    while distance < 16 {
+        let mut byte = 0;
+        while byte < 256 {
+            let before = tables[distance - 1][byte];
+            tables[distance][byte] = (before >> 8) ^ tables[0][(before & 0xff) as usize];
+            byte += 1;
+        }
+        distance += 1;
+    }
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_sum_of_rfc_1071s_example_is_its_own() {
+        // RFC 1071, section 3: the sum is ddf2, so the checksum is its complement.
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(Sum::of(&bytes).checksum(), !0xddf2);
+    }
+
+    #[test]
+    fn the_crc_of_the_check_string_is_the_published_one() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn the_crcs_of_rfc_3720s_examples_are_its_own() {
+        // RFC 3720, appendix B.4.
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_the_words_one_by_one(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let mut sum = 0u32;
+            for word in bytes.chunks(2) {
+                sum += u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0));
+                sum = (sum & 0xffff) + (sum >> 16);
+            }
+            prop_assert_eq!(Sum::of(&bytes).checksum(), !(sum as u16));
+        }
+
+        #[test]
+        fn a_changed_crc_is_that_of_the_changed_bytes(new in any::<[u8; 4]>(), behind in 0usize..12) {
+            let mut bytes = [0x5a; 32];
+            let at = 32 - behind - 4;
+            bytes[at..at + 4].fill(0);
+            let before = crc32c(&bytes);
+            bytes[at..at + 4].copy_from_slice(&new);
+            prop_assert_eq!(before ^ crc32c_change(new, behind), crc32c(&bytes));
+        }
+
+        #[test]
+        fn a_change_passes_over_the_bytes_behind_it(new in any::<[u8; 2]>()) {
+            let mut bytes = [0x5a; 32];
+            bytes[..2].fill(0);
+            let before = crc32c(&bytes);
+            bytes[..2].copy_from_slice(&new);
+            prop_assert_eq!(before ^ crc32c_pass_16(crc32c_change(new, 14)), crc32c(&bytes));
+        }
+    }
+}

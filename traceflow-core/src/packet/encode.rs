@@ -1,0 +1,446 @@
+//! Writes a packet as an Ethernet frame.
+//!
+//! Every value can be written. What no header has room for is cut to its field: DSCP to 6 bits, IPv4 flags to 3, the
+//! flow label to 20; the [builder](super::EthernetBuilder) refuses such values beforehand.
+
+use std::ops::Range;
+
+use super::checksum::{Sum, crc32c};
+use super::{IcmpHeader, IpHeader, Ipv4Header, Ipv6Header, Nonce, Packet, TcpFlags, Transport};
+
+impl Packet {
+    /// Appends the packet to `out` as an Ethernet frame, without the frame check sequence. It isn't padded to
+    /// Ethernet's 60 bytes; a virtual port doesn't need that.
+    ///
+    /// ```
+    /// use traceflow_core::packet::{MacAddress, Packet, TcpFlags};
+    ///
+    /// let packet = Packet::ethernet(MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2]))
+    ///     .ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into())
+    ///     .tcp(40_000, 80, TcpFlags::SYN)?;
+    /// let mut frame = Vec::new();
+    /// packet.encode(&mut frame);
+    /// assert_eq!(frame.len(), 14 + 20 + 20);
+    /// # Ok::<(), traceflow_core::packet::PacketError>(())
+    /// ```
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(Frame::render(self).as_slice());
+    }
+
+    /// The packet as an Ethernet frame of its own; see [`encode`](Self::encode).
+    pub fn to_vec(&self) -> Vec<u8> {
+        Frame::render(self).as_slice().to_vec()
+    }
+
+    /// Writes the frame to the start of `out` and returns its length in bytes; see [`encode`](Self::encode).
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`] if `out` is shorter than [`frame_length`](Self::frame_length); `out` is unchanged then.
+    pub fn encode_to_slice(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        let frame = Frame::render(self);
+        let available = out.len();
+        let out = out.get_mut(..frame.length).ok_or(BufferTooSmall {
+            needed: frame.length,
+            available,
+        })?;
+        out.copy_from_slice(frame.as_slice());
+        Ok(frame.length)
+    }
+
+    /// How many bytes the Ethernet frame has, 86 at most.
+    pub fn frame_length(&self) -> usize {
+        ETHERNET_LENGTH + self.ip_length()
+    }
+
+    /// How many bytes the IP packet has, its header included.
+    pub fn ip_length(&self) -> usize {
+        self.ip.length() + self.transport.length()
+    }
+}
+
+/// The buffer is shorter than the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the frame needs {needed} bytes, the buffer has {available}")]
+pub struct BufferTooSmall {
+    /// How many bytes the frame has.
+    pub needed: usize,
+    /// How many bytes the buffer has.
+    pub available: usize,
+}
+
+/// An encoded frame. It fits on the stack, whatever the packet.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) bytes: [u8; MAX_FRAME_LENGTH],
+    pub(super) length: usize,
+}
+
+impl Frame {
+    #[inline]
+    pub(super) fn render(packet: &Packet) -> Self {
+        let mut frame = Self {
+            bytes: [0; MAX_FRAME_LENGTH],
+            length: 0,
+        };
+        match &packet.ip {
+            IpHeader::V4(header) => {
+                frame.put(&ethernet_header(packet, 0x0800));
+                frame.put(&ipv4_header(header, packet));
+                frame.put_transport(
+                    packet,
+                    pseudo_header(&header.source.octets(), &header.destination.octets(), packet),
+                );
+            }
+            IpHeader::V6(header) => {
+                frame.put(&ethernet_header(packet, 0x86dd));
+                frame.put(&ipv6_header(header, packet));
+                frame.put_transport(
+                    packet,
+                    pseudo_header(&header.source.octets(), &header.destination.octets(), packet),
+                );
+            }
+        }
+        frame
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.bytes[self.length..self.length + N].copy_from_slice(bytes);
+        self.length += N;
+    }
+
+    #[inline]
+    fn put_transport(&mut self, packet: &Packet, pseudo_header: Sum) {
+        let nonce = packet.nonce;
+        match packet.transport {
+            Transport::Tcp {
+                source,
+                destination,
+                flags,
+            } => {
+                self.put(&tcp_segment(source, destination, flags, nonce, pseudo_header));
+            }
+            Transport::Udp { source, destination } => {
+                self.put(&udp_datagram(source, destination, nonce, pseudo_header));
+            }
+            // RFC 792: the checksum starts with the ICMP type. RFC 4443, section 2.3: it has a pseudo-header.
+            Transport::Icmp(header) => self.put(&icmp_message(header, nonce, Sum::default())),
+            Transport::Icmpv6(header) => self.put(&icmp_message(header, nonce, pseudo_header)),
+            Transport::Sctp { source, destination } => self.put(&sctp_packet(source, destination, nonce)),
+            Transport::Other(_) => self.put(&nonce.0.to_be_bytes()),
+        }
+    }
+}
+
+impl IpHeader {
+    /// How many bytes the header has.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::V4(_) => IPV4_LENGTH,
+            Self::V6(_) => IPV6_LENGTH,
+        }
+    }
+}
+
+impl Transport {
+    /// How many bytes the header and what follows it have.
+    fn length(&self) -> usize {
+        match self {
+            Self::Tcp { .. } => TCP_LENGTH,
+            Self::Udp { .. } => UDP_LENGTH,
+            Self::Icmp(_) | Self::Icmpv6(_) => ICMP_LENGTH,
+            Self::Sctp { .. } => SCTP_LENGTH,
+            Self::Other(_) => NONCE_LENGTH,
+        }
+    }
+}
+
+pub(super) const ETHERNET_LENGTH: usize = 14;
+pub(super) const IPV4_LENGTH: usize = 20;
+pub(super) const IPV6_LENGTH: usize = 40;
+const NONCE_LENGTH: usize = 8;
+const TCP_LENGTH: usize = 20;
+const UDP_LENGTH: usize = 8 + NONCE_LENGTH;
+const ICMP_LENGTH: usize = 8 + NONCE_LENGTH;
+/// The common header (12 bytes) and an INIT chunk without parameters (20).
+const SCTP_LENGTH: usize = 32;
+pub(super) const MAX_FRAME_LENGTH: usize = ETHERNET_LENGTH + IPV6_LENGTH + SCTP_LENGTH;
+
+/// What Linux offers in the SYN of a connection with Ethernet's segment size.
+const TCP_WINDOW: u16 = 64_240;
+
+fn ethernet_header(packet: &Packet, ether_type: u16) -> [u8; ETHERNET_LENGTH] {
+    let mut header = [0; ETHERNET_LENGTH];
+    set(&mut header, 0..6, packet.dst_mac.0);
+    set(&mut header, 6..12, packet.src_mac.0);
+    set(&mut header, 12..14, ether_type.to_be_bytes());
+    header
+}
+
+/// RFC 791, section 3.1.
+fn ipv4_header(ip: &Ipv4Header, packet: &Packet) -> [u8; IPV4_LENGTH] {
+    let mut header = [0; IPV4_LENGTH];
+    let length = (IPV4_LENGTH + packet.transport.length()) as u16;
+    header[0] = 0x45;
+    header[1] = ip.dscp << 2;
+    set(&mut header, 2..4, length.to_be_bytes());
+    set(&mut header, 4..6, ip.identification.to_be_bytes());
+    header[6] = ip.flags << 5;
+    header[8] = ip.ttl;
+    header[9] = packet.protocol().0;
+    set(&mut header, 12..16, ip.source.octets());
+    set(&mut header, 16..20, ip.destination.octets());
+    let checksum = Sum::of(&header).checksum();
+    set(&mut header, 10..12, checksum.to_be_bytes());
+    header
+}
+
+/// RFC 8200, section 3.
+fn ipv6_header(ip: &Ipv6Header, packet: &Packet) -> [u8; IPV6_LENGTH] {
+    let mut header = [0; IPV6_LENGTH];
+    let length = packet.transport.length() as u16;
+    let first_word = 6 << 28 | u32::from(ip.dscp & 0x3f) << 22 | ip.flow_label & 0xf_ffff;
+    set(&mut header, 0..4, first_word.to_be_bytes());
+    set(&mut header, 4..6, length.to_be_bytes());
+    header[6] = packet.protocol().0;
+    header[7] = ip.hop_limit;
+    set(&mut header, 8..24, ip.source.octets());
+    set(&mut header, 24..40, ip.destination.octets());
+    header
+}
+
+/// RFC 9293, section 3.1, and RFC 8200, section 8.1. The widths of their fields differ, their sums don't.
+fn pseudo_header(source: &[u8], destination: &[u8], packet: &Packet) -> Sum {
+    Sum::of(source)
+        .join(Sum::of(destination))
+        .plus(u32::from(packet.protocol().0))
+        .plus(packet.transport.length() as u32)
+}
+
+/// RFC 9293, section 3.1, without options.
+fn tcp_segment(source: u16, destination: u16, flags: TcpFlags, nonce: Nonce, pseudo_header: Sum) -> [u8; TCP_LENGTH] {
+    let mut segment = [0; TCP_LENGTH];
+    set(&mut segment, 0..2, source.to_be_bytes());
+    set(&mut segment, 2..4, destination.to_be_bytes());
+    set(&mut segment, 4..12, nonce.0.to_be_bytes());
+    segment[12] = 5 << 4;
+    segment[13] = flags.0;
+    set(&mut segment, 14..16, TCP_WINDOW.to_be_bytes());
+    let checksum = pseudo_header.join(Sum::of(&segment)).checksum();
+    set(&mut segment, 16..18, checksum.to_be_bytes());
+    segment
+}
+
+/// RFC 768.
+fn udp_datagram(source: u16, destination: u16, nonce: Nonce, pseudo_header: Sum) -> [u8; UDP_LENGTH] {
+    let mut datagram = [0; UDP_LENGTH];
+    set(&mut datagram, 0..2, source.to_be_bytes());
+    set(&mut datagram, 2..4, destination.to_be_bytes());
+    set(&mut datagram, 4..6, (UDP_LENGTH as u16).to_be_bytes());
+    set(&mut datagram, 8..16, nonce.0.to_be_bytes());
+    let checksum = udp_checksum(pseudo_header.join(Sum::of(&datagram)));
+    set(&mut datagram, 6..8, checksum.to_be_bytes());
+    datagram
+}
+
+/// RFC 768: "If the computed checksum is zero, it is transmitted as all ones", for zero means that there is none.
+#[inline]
+pub(super) fn udp_checksum(sum: Sum) -> u16 {
+    match sum.checksum() {
+        0 => 0xffff,
+        checksum => checksum,
+    }
+}
+
+/// RFC 792 and RFC 4443, section 4.1.
+fn icmp_message(icmp: IcmpHeader, nonce: Nonce, pseudo_header: Sum) -> [u8; ICMP_LENGTH] {
+    let mut message = [0; ICMP_LENGTH];
+    message[0] = icmp.icmp_type;
+    message[1] = icmp.code;
+    set(&mut message, 4..6, icmp.id.to_be_bytes());
+    set(&mut message, 6..8, icmp.sequence.to_be_bytes());
+    set(&mut message, 8..16, nonce.0.to_be_bytes());
+    let checksum = pseudo_header.join(Sum::of(&message)).checksum();
+    set(&mut message, 2..4, checksum.to_be_bytes());
+    message
+}
+
+/// RFC 9260, sections 3.1 and 3.3.2. "The Verification Tag field of this packet MUST be 0" for an INIT.
+fn sctp_packet(source: u16, destination: u16, nonce: Nonce) -> [u8; SCTP_LENGTH] {
+    const INIT: [u8; 4] = [1, 0, 0, 20];
+    // What Linux offers: its default receive buffer, and as many streams.
+    const ADVERTISED_WINDOW: u32 = 106_496;
+    const OUTBOUND_STREAMS: u16 = 10;
+    const INBOUND_STREAMS: u16 = 65_535;
+
+    let mut packet = [0; SCTP_LENGTH];
+    set(&mut packet, 0..2, source.to_be_bytes());
+    set(&mut packet, 2..4, destination.to_be_bytes());
+    set(&mut packet, 12..16, INIT);
+    set(&mut packet, 16..20, nonce.high().to_be_bytes());
+    set(&mut packet, 20..24, ADVERTISED_WINDOW.to_be_bytes());
+    set(&mut packet, 24..26, OUTBOUND_STREAMS.to_be_bytes());
+    set(&mut packet, 26..28, INBOUND_STREAMS.to_be_bytes());
+    set(&mut packet, 28..32, nonce.low().to_be_bytes());
+    let checksum = crc32c(&packet);
+    set(&mut packet, 8..12, checksum.to_le_bytes());
+    packet
+}
+
+/// Writes one field.
+#[inline]
+fn set<const N: usize>(header: &mut [u8], at: Range<usize>, field: [u8; N]) {
+    header[at].copy_from_slice(&field);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::arbitrary::packet;
+    use crate::packet::{MacAddress, Protocol};
+    use etherparse::{IpFragOffset, IpHeaders, Ipv4Extensions, Ipv6Extensions, PacketBuilder, TcpHeader};
+    use proptest::prelude::*;
+
+    /// The frame as etherparse builds it. It has neither SCTP nor IPv4's reserved flag.
+    fn built_by_etherparse(packet: &Packet) -> Vec<u8> {
+        let builder = PacketBuilder::ethernet2(packet.src_mac.0, packet.dst_mac.0).ip(etherparse_ip(&packet.ip));
+        let nonce = packet.nonce.0.to_be_bytes();
+        let mut frame = vec![0; 100];
+        let length = match packet.transport {
+            Transport::Tcp {
+                source,
+                destination,
+                flags,
+            } => builder
+                .tcp_header(etherparse_tcp(source, destination, flags, packet.nonce))
+                .write_to_slice(&mut frame, &[]),
+            Transport::Udp { source, destination } => {
+                builder.udp(source, destination).write_to_slice(&mut frame, &nonce)
+            }
+            Transport::Icmp(icmp) => builder
+                .icmpv4_raw(icmp.icmp_type, icmp.code, id_and_sequence(icmp))
+                .write_to_slice(&mut frame, &nonce),
+            Transport::Icmpv6(icmp) => builder
+                .icmpv6_raw(icmp.icmp_type, icmp.code, id_and_sequence(icmp))
+                .write_to_slice(&mut frame, &nonce),
+            Transport::Sctp { source, destination } => builder.write_to_slice(
+                &mut frame,
+                Protocol::SCTP.0.into(),
+                &sctp_packet(source, destination, packet.nonce),
+            ),
+            Transport::Other(protocol) => builder.write_to_slice(&mut frame, protocol.0.into(), &nonce),
+        }
+        .unwrap();
+        frame.truncate(length);
+        frame
+    }
+
+    fn etherparse_ip(ip: &IpHeader) -> IpHeaders {
+        match ip {
+            IpHeader::V4(ip) => {
+                let header = etherparse::Ipv4Header {
+                    dscp: ip.dscp.try_into().unwrap(),
+                    identification: ip.identification,
+                    dont_fragment: ip.flags & 2 != 0,
+                    more_fragments: ip.flags & 1 != 0,
+                    fragment_offset: IpFragOffset::ZERO,
+                    time_to_live: ip.ttl,
+                    source: ip.source.octets(),
+                    destination: ip.destination.octets(),
+                    ..Default::default()
+                };
+                IpHeaders::Ipv4(header, Ipv4Extensions::default())
+            }
+            IpHeader::V6(ip) => {
+                let header = etherparse::Ipv6Header {
+                    traffic_class: ip.dscp << 2,
+                    flow_label: ip.flow_label.try_into().unwrap(),
+                    hop_limit: ip.hop_limit,
+                    source: ip.source.octets(),
+                    destination: ip.destination.octets(),
+                    ..Default::default()
+                };
+                IpHeaders::Ipv6(header, Ipv6Extensions::default())
+            }
+        }
+    }
+
+    fn etherparse_tcp(source: u16, destination: u16, flags: TcpFlags, nonce: Nonce) -> TcpHeader {
+        TcpHeader {
+            acknowledgment_number: nonce.low(),
+            fin: flags.contains(TcpFlags::FIN),
+            syn: flags.contains(TcpFlags::SYN),
+            rst: flags.contains(TcpFlags::RST),
+            psh: flags.contains(TcpFlags::PSH),
+            ack: flags.contains(TcpFlags::ACK),
+            urg: flags.contains(TcpFlags::URG),
+            ece: flags.contains(TcpFlags::ECE),
+            cwr: flags.contains(TcpFlags::CWR),
+            ..TcpHeader::new(source, destination, nonce.high(), TCP_WINDOW)
+        }
+    }
+
+    fn id_and_sequence(icmp: IcmpHeader) -> [u8; 4] {
+        (u32::from(icmp.id) << 16 | u32::from(icmp.sequence)).to_be_bytes()
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_is_the_one_that_etherparse_builds(mut packet in packet()) {
+            if let IpHeader::V4(header) = &mut packet.ip {
+                header.flags &= 3;
+            }
+            prop_assert_eq!(packet.to_vec(), built_by_etherparse(&packet));
+        }
+
+        #[test]
+        fn a_frame_has_the_length_that_was_announced(packet in packet()) {
+            let mut buffer = [0xaa; MAX_FRAME_LENGTH + 1];
+            let length = packet.encode_to_slice(&mut buffer).unwrap();
+            prop_assert_eq!(length, packet.frame_length());
+            prop_assert_eq!(&buffer[..length], packet.to_vec());
+            prop_assert!(buffer[length..].iter().all(|&byte| byte == 0xaa));
+        }
+
+        #[test]
+        fn a_buffer_that_is_too_small_stays_as_it_was(packet in packet(), missing in 1usize..30) {
+            let available = packet.frame_length() - missing;
+            let mut buffer = vec![0xaa; available];
+            let needed = packet.frame_length();
+            prop_assert_eq!(packet.encode_to_slice(&mut buffer), Err(BufferTooSmall { needed, available }));
+            prop_assert!(buffer.iter().all(|&byte| byte == 0xaa));
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_cut_to_their_fields() {
+        let mut packet = Packet::ethernet(MacAddress([2; 6]), MacAddress([2; 6]))
+            .ipv6([0; 16].into(), [1; 16].into())
+            .udp(1, 53)
+            .unwrap();
+        packet.ip = IpHeader::V6(Ipv6Header {
+            source: [0; 16].into(),
+            destination: [1; 16].into(),
+            hop_limit: 64,
+            dscp: 0xff,
+            flow_label: 0xfff0_0001,
+        });
+        assert_eq!(packet.to_vec()[14..18], [0x6f, 0xc0, 0x00, 0x01]);
+    }
+
+    #[test]
+    fn an_encoded_frame_is_appended() {
+        let packet = Packet::ethernet(MacAddress([2; 6]), MacAddress([2; 6]))
+            .ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into())
+            .tcp(40_000, 80, TcpFlags::SYN)
+            .unwrap();
+        let mut out = vec![1, 2, 3];
+        packet.encode(&mut out);
+        assert_eq!(out[..3], [1, 2, 3]);
+        assert_eq!(out[3..], packet.to_vec());
+    }
+}
