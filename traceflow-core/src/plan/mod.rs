@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use crate::inventory::Owner;
 use crate::names::{NodeName, ObjectName};
-use crate::packet::{IpFamily, MacAddress, Packet, Protocol, TcpFlags};
+use crate::packet::{MacAddress, Packet};
+
+mod matching;
+
+pub use matching::{FlowMatch, TcpFlagsMatch};
 
 /// What will be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,31 +59,6 @@ pub enum Question {
         /// Only a packet that is dropped counts.
         dropped_only: bool,
     },
-}
-
-/// Which packets of real traffic a live trace takes. `None` matches everything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlowMatch {
-    /// IPv4 or IPv6.
-    pub family: IpFamily,
-    /// Source address.
-    pub source: Option<IpAddr>,
-    /// Destination address, as the sender wrote it: a Service's own, not its endpoint's.
-    pub destination: Option<IpAddr>,
-    /// Transport protocol.
-    pub protocol: Option<Protocol>,
-    /// Source port.
-    pub source_port: Option<u16>,
-    /// Destination port, as the sender wrote it.
-    pub destination_port: Option<u16>,
-    /// TCP flags, all eight exactly.
-    pub tcp_flags: Option<TcpFlags>,
-    /// ICMP or ICMPv6 type.
-    pub icmp_type: Option<u8>,
-    /// ICMP or ICMPv6 code.
-    pub icmp_code: Option<u8>,
-    /// Only the first packet of a connection.
-    pub new_only: bool,
 }
 
 /// Something the tracer chose because the user left it open, such as `source port 40123`.
