@@ -9,6 +9,7 @@ pub mod names;
 pub mod observation;
 pub mod packet;
 pub mod plan;
+pub mod render;
 pub mod spec;
 pub mod trace;
 

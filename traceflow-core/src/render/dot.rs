@@ -1,0 +1,114 @@
+//! A trace as a Graphviz graph.
+
+use std::fmt::Write as _;
+
+use super::graph::{Fate, Graph, LinkKind, Outcome, Step};
+use crate::trace::Trace;
+
+/// The trace in Graphviz's DOT language: a cluster per node, drops as octagons, dashed edges where the packet was lost
+/// sight of.
+///
+/// Draw it with `dot -Tsvg`.
+pub fn dot(trace: &Trace) -> String {
+    let graph = Graph::new(trace);
+    let mut out = String::from("digraph traceflow {\n  rankdir=TB;\n");
+    out.push_str("  graph [fontname=\"Helvetica\", labelloc=t];\n");
+    out.push_str("  node [fontname=\"Helvetica\", shape=box, style=rounded];\n");
+    out.push_str("  edge [fontname=\"Helvetica\"];\n");
+    let _ = writeln!(out, "  label={};", quoted(&[&graph.title]));
+    clusters(&graph, &mut out);
+    let _ = writeln!(
+        out,
+        "  verdict [label={}, {}];",
+        quoted(&wrapped(&graph.verdict)),
+        match graph.outcome {
+            Outcome::Passed => "shape=box, style=\"bold\", color=\"#1a7f37\"",
+            Outcome::Stopped => "shape=octagon, style=\"bold\", color=\"#cf222e\"",
+            Outcome::Unanswered => "shape=note, style=\"dashed\", color=\"#9a6700\"",
+        }
+    );
+    edges(&graph, &mut out);
+    remarks(&graph, &mut out);
+    out.push_str("}\n");
+    out
+}
+
+fn clusters(graph: &Graph, out: &mut String) {
+    for (l, lane) in graph.lanes.iter().enumerate() {
+        let _ = writeln!(out, "  subgraph cluster_{l} {{\n    label={};", quoted(&[&lane.node]));
+        for (s, step) in lane.steps.iter().enumerate() {
+            let _ = writeln!(out, "    n{l}_{s} [label={}{}];", step_label(step), shape(step.fate));
+        }
+        out.push_str("  }\n");
+    }
+}
+
+fn step_label(step: &Step) -> String {
+    let mut lines = vec![step.place.as_str(), step.action.as_str()];
+    lines.extend(step.details.iter().flat_map(|detail| wrapped(detail)));
+    quoted(&lines)
+}
+
+fn shape(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Passes => "",
+        Fate::Delivered => ", style=\"rounded,bold\", peripheries=2, color=\"#1a7f37\"",
+        Fate::LeftNetwork => ", shape=cds, style=\"\", color=\"#0969da\"",
+        Fate::Dropped | Fate::Rejected => ", shape=octagon, style=\"bold\", color=\"#cf222e\"",
+        Fate::Unseen => ", style=\"rounded,dashed\", fontcolor=\"#57606a\"",
+    }
+}
+
+fn edges(graph: &Graph, out: &mut String) {
+    let mut before: Option<String> = None;
+    for (l, lane) in graph.lanes.iter().enumerate() {
+        for (s, step) in lane.steps.iter().enumerate() {
+            let here = format!("n{l}_{s}");
+            if let (Some(before), Some(link)) = (&before, &step.link) {
+                let style = match link.kind {
+                    LinkKind::Seen => "solid",
+                    LinkKind::Lost | LinkKind::Predicted => "dashed",
+                };
+                let _ = writeln!(
+                    out,
+                    "  {before} -> {here} [style={style}, label={}];",
+                    quoted(&[&link.label])
+                );
+            }
+            before = Some(here);
+        }
+    }
+    if let Some(last) = before {
+        let _ = writeln!(out, "  {last} -> verdict [style=dotted, arrowhead=none];");
+    }
+}
+
+fn remarks(graph: &Graph, out: &mut String) {
+    if graph.remarks.is_empty() {
+        return;
+    }
+    let lines: Vec<&str> = graph.remarks.iter().flat_map(|remark| wrapped(remark)).collect();
+    let _ = writeln!(out, "  remarks [shape=note, style=\"\", label={}];", quoted(&lines));
+    out.push_str("  verdict -> remarks [style=dotted, arrowhead=none];\n");
+}
+
+/// Lines of about 60 characters, broken at spaces.
+fn wrapped(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.match_indices(' ').map(|(at, _)| at).find(|&at| at >= 60) {
+        lines.push(&rest[..at]);
+        rest = &rest[at + 1..];
+    }
+    lines.push(rest);
+    lines
+}
+
+/// A double-quoted ID of the DOT language, its lines centred.
+fn quoted(lines: &[&str]) -> String {
+    let escaped: Vec<String> = lines
+        .iter()
+        .map(|line| line.replace('\\', "\\\\").replace('"', "\\\""))
+        .collect();
+    format!("\"{}\"", escaped.join("\\n"))
+}

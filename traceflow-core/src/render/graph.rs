@@ -1,0 +1,232 @@
+//! A trace as lanes, boxes and links: what the pictures have in common, before any of them is drawn.
+
+use super::wording::{self, visible};
+use crate::observation::{Action, Observation};
+use crate::trace::{Hop, Trace, Verdict};
+
+/// A trace, ready to be drawn. All text is safe to show; escaping for the format is the drawer's.
+pub(super) struct Graph {
+    /// What was asked and how the answer was found.
+    pub(super) title: String,
+    /// How it ended.
+    pub(super) verdict: String,
+    pub(super) outcome: Outcome,
+    /// In path order: one lane per visit to a node.
+    pub(super) lanes: Vec<Lane>,
+    /// Causes of silence, choices, the captured packet, notes: a line each.
+    pub(super) remarks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The packet got where it was going, or out of sight on its way there.
+    Passed,
+    /// Dropped or rejected.
+    Stopped,
+    Unanswered,
+}
+
+pub(super) struct Lane {
+    /// The node's name.
+    pub(super) node: String,
+    pub(super) steps: Vec<Step>,
+}
+
+/// One observation, or one that was expected.
+pub(super) struct Step {
+    /// How the packet came here from the step before; `None` for the first.
+    pub(super) link: Option<Link>,
+    pub(super) fate: Fate,
+    /// Component and place: `NetworkPolicy EgressRule`.
+    pub(super) place: String,
+    /// What was done.
+    pub(super) action: String,
+    pub(super) details: Vec<String>,
+}
+
+/// The way from one step to the next.
+pub(super) struct Link {
+    pub(super) kind: LinkKind,
+    /// What is known about the way; empty within a node.
+    pub(super) label: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkKind {
+    /// The packet was seen on both ends.
+    Seen,
+    /// The packet was lost sight of in between.
+    Lost,
+    /// The packet was predicted to go on like this, and wasn't seen to.
+    Predicted,
+}
+
+/// What a step means for the packet; each has a shape of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes on.
+    Passes,
+    Delivered,
+    LeftNetwork,
+    Dropped,
+    Rejected,
+    /// It was not seen here.
+    Unseen,
+}
+
+impl Graph {
+    pub(super) fn new(trace: &Trace) -> Self {
+        let shown = |text: String| visible(&text).into_owned();
+        let mut lanes = Lanes::default();
+        trace.hops.iter().for_each(|hop| lanes.seen(hop));
+        lanes.unseen(trace);
+        Self {
+            title: shown(format!("{} ({})", wording::question(&trace.plan), wording::mode(trace))),
+            verdict: shown(wording::verdict(trace)),
+            outcome: match trace.verdict {
+                Verdict::Delivered { .. } | Verdict::LeftNetwork { .. } | Verdict::NoneDropped { .. } => {
+                    Outcome::Passed
+                }
+                Verdict::Dropped { .. } | Verdict::Rejected { .. } => Outcome::Stopped,
+                Verdict::Unanswered(_) => Outcome::Unanswered,
+            },
+            lanes: lanes.0,
+            remarks: remarks(trace).into_iter().map(shown).collect(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Lanes(Vec<Lane>);
+
+impl Lanes {
+    fn seen(&mut self, hop: &Hop) {
+        for (i, observation) in hop.observations.iter().enumerate() {
+            let kind = if hop.after_gap && i == 0 {
+                LinkKind::Lost
+            } else {
+                LinkKind::Seen
+            };
+            self.push(&hop.node.to_string(), kind, Step::seen(observation));
+        }
+    }
+
+    /// What was predicted behind the last thing seen; without a prediction, the node that should have reported next.
+    fn unseen(&mut self, trace: &Trace) {
+        let silence = match &trace.verdict {
+            Verdict::Unanswered(silence) => Some(silence),
+            _ => None,
+        };
+        let mut kind = if silence.is_some() {
+            LinkKind::Lost
+        } else {
+            LinkKind::Predicted
+        };
+        for hop in &trace.unseen {
+            for observation in &hop.observations {
+                self.push(&hop.node.to_string(), kind, Step::unseen(observation));
+                kind = LinkKind::Predicted;
+            }
+        }
+        if let (true, Some(node)) = (
+            trace.unseen.is_empty(),
+            silence.and_then(|silence| silence.expected_next.as_ref()),
+        ) {
+            self.push(&node.to_string(), LinkKind::Lost, Step::expected());
+        }
+    }
+
+    fn push(&mut self, node: &str, kind: LinkKind, mut step: Step) {
+        let node = visible(node).into_owned();
+        let last = self.0.last_mut();
+        step.link = last.as_ref().map(|last| Link {
+            kind,
+            label: link_label(kind, last, node != last.node),
+        });
+        match last {
+            Some(lane) if lane.node == node => lane.steps.push(step),
+            _ => self.0.push(Lane {
+                node,
+                steps: vec![step],
+            }),
+        }
+    }
+}
+
+impl Step {
+    fn seen(observation: &Observation) -> Self {
+        Self {
+            fate: match observation.action {
+                Action::Delivered => Fate::Delivered,
+                Action::Dropped => Fate::Dropped,
+                Action::Rejected => Fate::Rejected,
+                Action::ForwardedOutOfNetwork => Fate::LeftNetwork,
+                _ => Fate::Passes,
+            },
+            ..Self::unseen(observation)
+        }
+    }
+
+    fn unseen(observation: &Observation) -> Self {
+        let shown = |text: String| visible(&text).into_owned();
+        Self {
+            link: None,
+            fate: Fate::Unseen,
+            place: shown(wording::place(observation)),
+            action: shown(observation.action.to_string()),
+            details: wording::details(observation).into_iter().map(shown).collect(),
+        }
+    }
+
+    fn expected() -> Self {
+        Self {
+            link: None,
+            fate: Fate::Unseen,
+            place: "expected here".to_owned(),
+            action: "not seen".to_owned(),
+            details: Vec::new(),
+        }
+    }
+}
+
+fn link_label(kind: LinkKind, from: &Lane, to_another_node: bool) -> String {
+    let tunnel = || {
+        let details = from
+            .steps
+            .last()
+            .map(|step| step.details.as_slice())
+            .unwrap_or_default();
+        details.iter().find(|detail| detail.starts_with("tunnel to ")).cloned()
+    };
+    match kind {
+        LinkKind::Lost => "lost sight of the packet".to_owned(),
+        LinkKind::Predicted if to_another_node => "predicted, not seen".to_owned(),
+        LinkKind::Seen if to_another_node => tunnel().unwrap_or_default(),
+        LinkKind::Seen | LinkKind::Predicted => String::new(),
+    }
+}
+
+fn remarks(trace: &Trace) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Verdict::Unanswered(silence) = &trace.verdict {
+        remarks.extend(
+            silence
+                .expected_next
+                .iter()
+                .map(|node| format!("Expected next: {node}")),
+        );
+        remarks.extend(silence.causes.iter().map(|cause| format!("Likely cause: {cause}")));
+        if !silence.not_watched.is_empty() {
+            remarks.push(format!("Not watched: {}", wording::listed(&silence.not_watched)));
+        }
+    }
+    remarks.extend(
+        trace
+            .captured
+            .iter()
+            .map(|packet| format!("Captured: {}", wording::captured(packet))),
+    );
+    remarks.extend(trace.plan.choices.iter().map(|choice| format!("Chosen: {choice}")));
+    remarks.extend(trace.notes.iter().map(|note| format!("Note: {note}")));
+    remarks
+}

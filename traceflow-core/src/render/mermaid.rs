@@ -1,0 +1,105 @@
+//! A trace as a Mermaid flowchart.
+
+use std::fmt::Write as _;
+
+use super::graph::{Fate, Graph, LinkKind, Outcome};
+use crate::trace::Trace;
+
+/// The trace as a Mermaid flowchart: a subgraph per node, drops as hexagons, dotted links where the packet was lost
+/// sight of. GitHub and GitLab draw it from a code block marked `mermaid`.
+pub fn mermaid(trace: &Trace) -> String {
+    let graph = Graph::new(trace);
+    let mut out = String::from("flowchart TD\n");
+    let _ = writeln!(out, "  question[{}]", label(&[&graph.title]));
+    for (l, lane) in graph.lanes.iter().enumerate() {
+        let _ = writeln!(out, "  subgraph lane{l}[{}]\n    direction TB", label(&[&lane.node]));
+        for (s, step) in lane.steps.iter().enumerate() {
+            let mut lines = vec![step.place.as_str(), step.action.as_str()];
+            lines.extend(step.details.iter().map(String::as_str));
+            let (open, close, class) = shape(step.fate);
+            let _ = writeln!(out, "    step{l}_{s}{open}{}{close}{class}", label(&lines));
+        }
+        out.push_str("  end\n");
+    }
+    let class = outcome_class(graph.outcome);
+    let _ = writeln!(out, "  verdict[{}]:::{class}", label(&[&graph.verdict]));
+    if !graph.remarks.is_empty() {
+        let lines: Vec<&str> = graph.remarks.iter().map(String::as_str).collect();
+        let _ = writeln!(out, "  remarks[{}]", label(&lines));
+    }
+    links(&graph, &mut out);
+    out.push_str(CLASSES);
+    out
+}
+
+const CLASSES: &str = "\
+  classDef passed stroke:#1a7f37,stroke-width:2px
+  classDef stopped stroke:#cf222e,stroke-width:3px
+  classDef left stroke:#0969da,stroke-width:2px
+  classDef unseen stroke-dasharray:5 4
+";
+
+fn outcome_class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Stopped => "stopped",
+        Outcome::Unanswered => "unseen",
+    }
+}
+
+fn shape(fate: Fate) -> (&'static str, &'static str, &'static str) {
+    match fate {
+        Fate::Passes => ("[", "]", ""),
+        Fate::Delivered => ("([", "])", ":::passed"),
+        Fate::LeftNetwork => (">", "]", ":::left"),
+        Fate::Dropped | Fate::Rejected => ("{{", "}}", ":::stopped"),
+        Fate::Unseen => ("[", "]", ":::unseen"),
+    }
+}
+
+fn links(graph: &Graph, out: &mut String) {
+    let mut before = "question".to_owned();
+    for (l, lane) in graph.lanes.iter().enumerate() {
+        for (s, step) in lane.steps.iter().enumerate() {
+            let here = format!("step{l}_{s}");
+            let (arrow, text) = match &step.link {
+                None => ("-->", ""),
+                Some(link) if link.kind == LinkKind::Seen => ("-->", link.label.as_str()),
+                Some(link) => ("-.->", link.label.as_str()),
+            };
+            let text = if text.is_empty() {
+                String::new()
+            } else {
+                format!("|{}|", label(&[text]))
+            };
+            let _ = writeln!(out, "  {before} {arrow}{text} {here}");
+            before = here;
+        }
+    }
+    let _ = writeln!(out, "  {before} -.- verdict");
+    if !graph.remarks.is_empty() {
+        out.push_str("  verdict -.- remarks\n");
+    }
+}
+
+/// A quoted label. What Mermaid, its Markdown or HTML could take for syntax is written as a numeric entity; so is a
+/// first character that could begin a Markdown list.
+fn label(lines: &[&str]) -> String {
+    let mut text = String::from("\"");
+    for (i, line) in lines.iter().enumerate() {
+        if i > 0 {
+            text.push_str("<br>");
+        }
+        for (at, character) in line.chars().enumerate() {
+            let harmless = character.is_alphabetic()
+                || (at > 0 && (character.is_alphanumeric() || " .,:/-()".contains(character)));
+            if harmless {
+                text.push(character);
+            } else {
+                let _ = write!(text, "#{};", u32::from(character));
+            }
+        }
+    }
+    text.push('"');
+    text
+}

@@ -1,0 +1,386 @@
+//! `status` of a Traceflow: Antrea's fields word for word, and ours beside them.
+
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::captured::Captured;
+use super::wording;
+use crate::error::Error;
+use crate::names::NodeName;
+use crate::observation::{DropReason, Observation};
+use crate::trace::{Hop, Mode, Silence, Trace, Verdict};
+
+/// `status` of a Traceflow.
+///
+/// The fields that Antrea has keep its names and meaning. `mode`, `verdict`, `unseen`, `attempts`, `choices` and `notes`
+/// are ours, as are `afterGap` of a result and `reason` of an observation. What is not known is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Whether the question was answered; a dropped packet is an answer.
+    pub phase: Phase,
+    /// Why there is no answer, or what a live trace of dropped packets saw instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the trace began, RFC 3339 in UTC, to the second.
+    pub start_time: String,
+    /// The path, node by node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<NodeResult>,
+    /// The packet that a live trace caught.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured_packet: Option<Captured>,
+    /// How the answer was found: `Predicted`, `Injected` or `Live`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'static str>,
+    /// How the path ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<VerdictStatus>,
+    /// What was predicted but not seen, in path order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<NodeResult>,
+    /// How many packets were injected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u8>,
+    /// What was not asked for but chosen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<ChoiceStatus>,
+    /// What else the reader must know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// `status.phase`: the two that end a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Phase {
+    /// The question was answered.
+    Succeeded,
+    /// There is no answer; `reason` says why.
+    Failed,
+}
+
+/// One node's part of the path (`status.results[]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeResult {
+    /// The node's name.
+    pub node: String,
+    /// When the packet was seen there, in seconds since 1970-01-01 UTC; absent for what was only predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
+    /// What was done there, in order.
+    pub observations: Vec<ObservationStatus>,
+    /// `true` if the packet was lost sight of between the result before and this one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub after_gap: bool,
+}
+
+/// One observation (`status.results[].observations[]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservationStatus {
+    /// The part of the pipeline.
+    pub component: String,
+    /// The place within it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component_info: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// The Pod concerned, as `namespace/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The destination MAC address at this point.
+    #[serde(rename = "dstMAC", skip_serializing_if = "Option::is_none")]
+    pub dst_mac: Option<String>,
+    /// The policy that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<String>,
+    /// The policy's rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_policy_rule: Option<String>,
+    /// TTL or hop limit at this point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u8>,
+    /// The source address after translation.
+    #[serde(rename = "translatedSrcIP", skip_serializing_if = "Option::is_none")]
+    pub translated_src_ip: Option<IpAddr>,
+    /// The destination address after translation.
+    #[serde(rename = "translatedDstIP", skip_serializing_if = "Option::is_none")]
+    pub translated_dst_ip: Option<IpAddr>,
+    /// The other end of the tunnel.
+    #[serde(rename = "tunnelDstIP", skip_serializing_if = "Option::is_none")]
+    pub tunnel_dst_ip: Option<IpAddr>,
+    /// The Egress address.
+    #[serde(rename = "egressIP", skip_serializing_if = "Option::is_none")]
+    pub egress_ip: Option<IpAddr>,
+    /// The Egress resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<String>,
+    /// The node that holds the Egress address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_node: Option<String>,
+    /// The sending Pod's address.
+    #[serde(rename = "srcPodIP", skip_serializing_if = "Option::is_none")]
+    pub src_pod_ip: Option<IpAddr>,
+    /// Why the packet was dropped or rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How the path ended (`status.verdict`, ours).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerdictStatus {
+    /// `Delivered`, `Dropped`, `Rejected`, `LeftNetwork`, `NoneDropped` or `Unanswered`.
+    pub outcome: &'static str,
+    /// The node where it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Why it was dropped or rejected, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The policies that dropped or rejected it, or that isolate the Pod.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    /// How many matching packets passed, if none was dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed: Option<u64>,
+    /// The last thing that was seen of a packet that was not seen to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<LastSeen>,
+    /// The node that should have reported next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_next: Option<String>,
+    /// The likely causes of the silence, the likeliest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// Nodes of the cluster that were not watched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_watched: Vec<String>,
+}
+
+/// The last thing that was seen (`status.verdict.lastSeen`, ours).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastSeen {
+    /// Where.
+    pub node: String,
+    /// What.
+    #[serde(flatten)]
+    pub observation: ObservationStatus,
+}
+
+/// Something that was chosen because it was left open (`status.choices[]`, ours).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChoiceStatus {
+    /// What was left open.
+    pub what: &'static str,
+    /// What was chosen.
+    pub chosen: String,
+}
+
+impl Status {
+    /// The status of a trace that began at `started` and ended with `answer`.
+    pub fn new(started: SystemTime, answer: Result<&Trace, &Error>) -> Self {
+        let status = Self::begun(started);
+        match answer {
+            Ok(trace) => status.with_trace(trace),
+            Err(error) => status.with_error(error),
+        }
+    }
+
+    fn begun(started: SystemTime) -> Self {
+        Self {
+            phase: Phase::Succeeded,
+            reason: None,
+            start_time: rfc3339(started),
+            results: Vec::new(),
+            captured_packet: None,
+            mode: None,
+            verdict: None,
+            unseen: Vec::new(),
+            attempts: None,
+            choices: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn with_trace(self, trace: &Trace) -> Self {
+        let (phase, reason) = match &trace.verdict {
+            Verdict::Unanswered(silence) => (Phase::Failed, Some(silence_in_one_line(silence))),
+            Verdict::NoneDropped { passed } => (Phase::Succeeded, Some(wording::none_dropped(*passed))),
+            _ => (Phase::Succeeded, None),
+        };
+        let choice = |choice: &crate::plan::Choice| ChoiceStatus {
+            what: choice.what,
+            chosen: choice.chosen.clone(),
+        };
+        Self {
+            phase,
+            reason,
+            results: trace.hops.iter().map(NodeResult::seen).collect(),
+            captured_packet: trace.captured.as_ref().map(Captured::from),
+            mode: Some(mode_word(trace.mode)),
+            verdict: Some(VerdictStatus::new(&trace.verdict)),
+            unseen: trace.unseen.iter().map(NodeResult::predicted).collect(),
+            attempts: (trace.mode == Mode::Injected).then_some(trace.attempts),
+            choices: trace.plan.choices.iter().map(choice).collect(),
+            notes: trace.notes.clone(),
+            ..self
+        }
+    }
+
+    fn with_error(self, error: &Error) -> Self {
+        let mut reason = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            reason.push_str(": ");
+            reason.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self {
+            phase: Phase::Failed,
+            reason: Some(reason),
+            ..self
+        }
+    }
+}
+
+impl NodeResult {
+    fn seen(hop: &Hop) -> Self {
+        Self {
+            timestamp: Some(unix_seconds(hop.timestamp)),
+            after_gap: hop.after_gap,
+            ..Self::predicted(hop)
+        }
+    }
+
+    fn predicted(hop: &Hop) -> Self {
+        Self {
+            node: hop.node.to_string(),
+            timestamp: None,
+            observations: hop.observations.iter().map(ObservationStatus::from).collect(),
+            after_gap: false,
+        }
+    }
+}
+
+impl From<&Observation> for ObservationStatus {
+    fn from(seen: &Observation) -> Self {
+        Self {
+            component: seen.component.to_string(),
+            component_info: text(&seen.component_info),
+            action: seen.action.to_string(),
+            pod: text(&seen.pod),
+            dst_mac: text(&seen.dst_mac),
+            network_policy: text(&seen.network_policy),
+            network_policy_rule: text(&seen.network_policy_rule),
+            ttl: seen.ttl,
+            translated_src_ip: seen.translated_src_ip,
+            translated_dst_ip: seen.translated_dst_ip,
+            tunnel_dst_ip: seen.tunnel_dst_ip,
+            egress_ip: seen.egress_ip,
+            egress: text(&seen.egress),
+            egress_node: text(&seen.egress_node),
+            src_pod_ip: seen.src_pod_ip,
+            reason: text(&seen.reason),
+        }
+    }
+}
+
+impl VerdictStatus {
+    fn new(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Delivered { node } => Self::at("Delivered", node),
+            Verdict::Dropped { node, reason } => Self::at("Dropped", node).because(reason.as_ref()),
+            Verdict::Rejected { node, reason } => Self::at("Rejected", node).because(reason.as_ref()),
+            Verdict::LeftNetwork { node } => Self::at("LeftNetwork", node),
+            Verdict::NoneDropped { passed } => Self {
+                outcome: "NoneDropped",
+                passed: Some(*passed),
+                ..Self::default()
+            },
+            Verdict::Unanswered(silence) => Self::unanswered(silence),
+        }
+    }
+
+    fn at(outcome: &'static str, node: &NodeName) -> Self {
+        Self {
+            outcome,
+            node: Some(node.to_string()),
+            ..Self::default()
+        }
+    }
+
+    fn because(mut self, reason: Option<&DropReason>) -> Self {
+        self.reason = reason.map(ToString::to_string);
+        self.policies = match reason {
+            Some(DropReason::PolicyRule { policy }) => vec![policy.to_string()],
+            Some(DropReason::DefaultIsolation { policies }) => policies.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        };
+        self
+    }
+
+    fn unanswered(silence: &Silence) -> Self {
+        Self {
+            outcome: "Unanswered",
+            last_seen: silence.last_seen.as_ref().map(|(node, seen)| LastSeen {
+                node: node.to_string(),
+                observation: seen.into(),
+            }),
+            expected_next: text(&silence.expected_next),
+            causes: silence.causes.iter().map(ToString::to_string).collect(),
+            not_watched: silence.not_watched.iter().map(ToString::to_string).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `status.reason` of an unanswered trace: what the operator needs, in one line.
+fn silence_in_one_line(silence: &Silence) -> String {
+    let causes: Vec<String> = silence.causes.iter().map(ToString::to_string).collect();
+    let mut parts = vec![wording::last_seen(silence)];
+    parts.extend(
+        silence
+            .expected_next
+            .iter()
+            .map(|node| format!("expected next: {node}")),
+    );
+    if !causes.is_empty() {
+        parts.push(format!("likely causes, the likeliest first: {}", causes.join("; or ")));
+    }
+    if !silence.not_watched.is_empty() {
+        parts.push(format!("not watched: {}", wording::listed(&silence.not_watched)));
+    }
+    parts.join("; ")
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Predicted => "Predicted",
+        Mode::Injected => "Injected",
+        Mode::Live => "Live",
+    }
+}
+
+fn text<T: ToString>(value: &Option<T>) -> Option<String> {
+    value.as_ref().map(ToString::to_string)
+}
+
+/// A moment as Kubernetes prints it (`metav1.Time`). What lies outside the years -9999 to 9999 is printed as their end.
+fn rfc3339(time: SystemTime) -> String {
+    let moment = Timestamp::from_second(unix_seconds(time)).unwrap_or(Timestamp::MAX);
+    format!("{moment:.0}")
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        Err(before) => -seconds(before.duration()),
+    }
+}

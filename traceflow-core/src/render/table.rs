@@ -1,0 +1,226 @@
+//! A trace as text for a terminal, columns lined up as `kubectl get` does.
+
+use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::wording::{self, visible};
+use crate::observation::{Action, Observation};
+use crate::trace::{Hop, Trace, Verdict};
+
+/// Whether the table may use a terminal's colours. What they say is always in the words as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Style {
+    /// Text only.
+    #[default]
+    Plain,
+    /// With ANSI escape sequences (ECMA-48, SGR).
+    Ansi,
+}
+
+/// The trace for people: what was asked, how it ended, and every observation in a row of its own. A row that begins
+/// with `>>` is where the packet was lost.
+///
+/// The last line ends with a newline. Control characters in names are spelled out.
+pub fn table(trace: &Trace, style: Style) -> String {
+    let mut page = Page {
+        out: String::new(),
+        style,
+    };
+    page.line(
+        &format!("{} ({})", wording::question(&trace.plan), wording::mode(trace)),
+        Paint::None,
+    );
+    page.line(&wording::verdict(trace), verdict_paint(&trace.verdict));
+    page.silence(trace);
+    page.path(trace);
+    page.list("Chosen", trace.plan.choices.iter().map(ToString::to_string));
+    page.list("Captured", trace.captured.iter().map(wording::captured));
+    page.list("Note", trace.notes.iter().cloned());
+    page.out
+}
+
+struct Page {
+    out: String,
+    style: Style,
+}
+
+impl Page {
+    fn line(&mut self, text: &str, paint: Paint) {
+        self.out.push_str(&paint.over(&visible(text), self.style));
+        self.out.push('\n');
+    }
+
+    fn silence(&mut self, trace: &Trace) {
+        let Verdict::Unanswered(silence) = &trace.verdict else {
+            return;
+        };
+        if let Some(node) = &silence.expected_next {
+            self.line(&format!("  expected next: {node}"), Paint::None);
+        }
+        for (i, cause) in silence.causes.iter().enumerate() {
+            let label = if i == 0 { "likely cause: " } else { "or:           " };
+            self.line(&format!("  {label} {cause}"), Paint::None);
+        }
+        if !silence.not_watched.is_empty() {
+            self.line(
+                &format!("  not watched:   {}", wording::listed(&silence.not_watched)),
+                Paint::None,
+            );
+        }
+    }
+
+    fn path(&mut self, trace: &Trace) {
+        let mut rows = Rows::default();
+        trace.hops.iter().for_each(|hop| rows.seen(hop));
+        if !trace.unseen.is_empty() {
+            rows.0.push(Row::Remark("predicted, but not seen:".to_owned()));
+            trace.unseen.iter().for_each(|hop| rows.predicted(hop));
+        }
+        if rows.0.is_empty() {
+            return;
+        }
+        self.out.push('\n');
+        let widths = rows.widths();
+        self.line(&aligned("", &HEADINGS.map(str::to_owned), &widths), Paint::Bold);
+        for row in &rows.0 {
+            match row {
+                Row::Remark(text) => self.line(&format!("~~ {text}"), Paint::Yellow),
+                Row::Cells { marker, cells, paint } => self.line(&aligned(marker, cells, &widths), *paint),
+            }
+        }
+    }
+
+    /// `Label: item`, the label on the first line only; an empty line before.
+    fn list(&mut self, label: &str, items: impl Iterator<Item = String>) {
+        for (i, item) in items.enumerate() {
+            if i == 0 {
+                self.out.push('\n');
+            }
+            let label = if i == 0 { format!("{label}:") } else { String::new() };
+            self.line(&format!("{label:<10}{item}"), Paint::None);
+        }
+    }
+}
+
+const HEADINGS: [&str; 5] = ["NODE", "COMPONENT", "INFO", "ACTION", "DETAIL"];
+
+enum Row {
+    Cells {
+        marker: &'static str,
+        cells: [String; 5],
+        paint: Paint,
+    },
+    /// A line across the columns.
+    Remark(String),
+}
+
+#[derive(Default)]
+struct Rows(Vec<Row>);
+
+impl Rows {
+    fn seen(&mut self, hop: &Hop) {
+        if hop.after_gap {
+            self.0
+                .push(Row::Remark(format!("the packet was lost sight of before {}", hop.node)));
+        }
+        for (i, seen) in hop.observations.iter().enumerate() {
+            let (marker, paint) = match seen.action {
+                Action::Dropped | Action::Rejected => (">>", Paint::Red),
+                Action::Delivered => ("", Paint::Green),
+                _ => ("", Paint::None),
+            };
+            let cells = cells(hop, i, seen);
+            self.0.push(Row::Cells { marker, cells, paint });
+        }
+    }
+
+    fn predicted(&mut self, hop: &Hop) {
+        for (i, seen) in hop.observations.iter().enumerate() {
+            let cells = cells(hop, i, seen);
+            self.0.push(Row::Cells {
+                marker: "?",
+                cells,
+                paint: Paint::Dim,
+            });
+        }
+    }
+
+    /// The width of each column; the last one needs none.
+    fn widths(&self) -> [usize; 5] {
+        let mut widths = HEADINGS.map(UnicodeWidthStr::width);
+        for row in &self.0 {
+            if let Row::Cells { cells, .. } = row {
+                for (width, cell) in widths.iter_mut().zip(cells) {
+                    *width = (*width).max(cell.width());
+                }
+            }
+        }
+        widths
+    }
+}
+
+/// The cells of one observation; the node stands in the first row of its hop only.
+fn cells(hop: &Hop, index: usize, seen: &Observation) -> [String; 5] {
+    let node = if index == 0 {
+        hop.node.to_string()
+    } else {
+        String::new()
+    };
+    let info = seen
+        .component_info
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let details = wording::details(seen).join(", ");
+    [node, seen.component.to_string(), info, seen.action.to_string(), details].map(|cell| visible(&cell).into_owned())
+}
+
+fn aligned(marker: &str, cells: &[String; 5], widths: &[usize; 5]) -> String {
+    let mut line = format!("{marker:<2}");
+    for (cell, width) in cells.iter().zip(widths) {
+        let padding = width.saturating_sub(cell.width());
+        let _ = write!(line, " {cell}{:padding$}  ", "");
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+fn verdict_paint(verdict: &Verdict) -> Paint {
+    match verdict {
+        Verdict::Delivered { .. } | Verdict::NoneDropped { .. } | Verdict::LeftNetwork { .. } => Paint::BoldGreen,
+        Verdict::Dropped { .. } | Verdict::Rejected { .. } => Paint::BoldRed,
+        Verdict::Unanswered(_) => Paint::BoldYellow,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Paint {
+    None,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    BoldRed,
+    BoldGreen,
+    BoldYellow,
+}
+
+impl Paint {
+    fn over(self, text: &str, style: Style) -> String {
+        let code = match self {
+            Self::None => return text.to_owned(),
+            _ if style == Style::Plain => return text.to_owned(),
+            Self::Bold => "1",
+            Self::Dim => "2",
+            Self::Red => "31",
+            Self::Green => "32",
+            Self::Yellow => "33",
+            Self::BoldRed => "1;31",
+            Self::BoldGreen => "1;32",
+            Self::BoldYellow => "1;33",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
