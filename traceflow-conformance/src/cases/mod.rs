@@ -1,0 +1,109 @@
+//! The one list of all cases, in the order in which they run.
+
+mod injected;
+mod live;
+mod marks;
+mod probes;
+mod refusals;
+mod standing;
+mod streams;
+
+use traceflow_core::packet::{IpFamily, Protocol};
+
+use crate::case::Feature::{
+    CountsMatches, DroppedOnly, EveryProtocol, Family, Inject, Live, Marks, Nonce, Protocol as Of, StandingWatch,
+};
+use crate::case::Need::{Can, Cannot, Has};
+use crate::case::Part::{CountingWorkloads, CrossNode, Dropped, Outside, Successor, Workloads};
+use crate::case::{Case, FEW_MARKS};
+
+/// A case from the path of its function, which gives it its name.
+macro_rules! case {
+    ($group:ident::$fact:ident, $promise:literal, [$($need:expr),*]) => {
+        Case {
+            name: concat!(stringify!($group), "::", stringify!($fact)),
+            promise: $promise,
+            needs: &[$($need),*],
+            run: |trial| Box::pin($group::$fact(trial)),
+        }
+    };
+}
+
+/// Every case there is.
+#[rustfmt::skip]
+pub const CASES: &[Case] = &[
+    case!(standing::every_datapath_has_a_node_of_its_own, "Each datapath names a node that the inventory knows, no two the same", []),
+    case!(standing::a_fresh_node_holds_nothing_of_ours, "Before attach, nothing of ours is on any node", []),
+    case!(standing::attach_twice_is_attach_once, "A second attach changes nothing", []),
+    case!(standing::detach_takes_away_what_attach_put, "After detach, nothing of ours is on any node", []),
+    case!(standing::detach_twice_is_detach_once, "A second detach changes nothing", []),
+    case!(standing::a_detached_node_can_be_attached_again, "Attach works after detach as it did before", []),
+    case!(standing::capabilities_stay_as_they_are, "Capabilities don't change while the datapath lives", []),
+    case!(standing::what_stands_does_not_grow, "What attach put in place stays constant in size, however many traces follow", [Can(Inject)]),
+    case!(standing::a_dead_tracers_orphans_are_swept, "Attach sweeps what a dead tracer left behind", [Has(Successor)]),
+
+    case!(probes::a_probe_leaves_nothing, "After install and remove the node is as before", []),
+    case!(probes::remove_works_for_what_was_never_installed, "Removing a probe that was never installed here is no error", []),
+    case!(probes::remove_twice_is_remove_once, "A second remove changes nothing", []),
+    case!(probes::install_twice_leaves_nothing, "One remove takes away what two installs of a probe put in place", []),
+    case!(probes::an_interrupted_install_leaves_nothing, "Remove takes away what an install that was dropped half way put in place", []),
+    case!(probes::an_interrupted_inject_leaves_nothing, "Remove takes away what an inject that was dropped half way put in place", [Can(Inject)]),
+    case!(probes::an_interrupted_remove_is_finished_by_the_next, "A remove that was dropped half way is finished by the next", []),
+    case!(probes::a_forgotten_probe_goes_by_itself, "A probe that nobody removes is gone after its lifetime", []),
+    case!(probes::many_probes_come_and_go_at_once, "Install and remove may be called at the same time from many tasks", [Can(Marks(2))]),
+
+    case!(injected::a_packet_is_reported_with_its_nonce, "Reports of an injected packet carry its nonce", [Can(Inject), Can(Nonce)]),
+    case!(injected::no_nonce_is_reported_unclaimed, "Who doesn't claim to read nonces reports none", [Can(Inject), Cannot(Nonce)]),
+    case!(injected::a_sighting_names_its_node_and_mark, "A report names the node that saw the packet and the mark of its probe", [Can(Inject)]),
+    case!(injected::a_packet_is_followed_to_its_end, "A packet for a Pod on the same node is reported up to its delivery", [Can(Inject)]),
+    case!(injected::nothing_follows_the_end_of_the_path, "Observations come in the order in which things were done; the last ends the path", [Can(Inject)]),
+    case!(injected::a_packet_is_followed_to_another_node, "Both nodes report a packet that crosses between them, under one mark", [Can(Inject), Has(CrossNode)]),
+    case!(injected::a_drop_is_reported_with_its_reason, "A packet that is dropped is reported as dropped, and why", [Can(Inject), Has(Dropped)]),
+    case!(injected::a_packet_is_followed_to_the_outside, "A packet that leaves the network is reported as leaving", [Can(Inject), Has(Outside)]),
+    case!(injected::a_packet_is_not_handed_to_the_pod, "An injected packet is not handed to its destination", [Can(Inject), Has(CountingWorkloads)]),
+    case!(injected::the_standing_watch_needs_no_install, "What attach put in place sees injected packets", [Can(Inject), Can(StandingWatch)]),
+    case!(injected::an_installed_probe_is_seen, "Without a standing watch, the first packet after install is reported", [Can(Inject), Cannot(StandingWatch)]),
+    case!(injected::attempts_of_one_probe_are_told_apart, "Later attempts of a probe differ in the nonce, and so do their reports", [Can(Inject), Can(Nonce)]),
+    case!(injected::a_hundred_packets_at_once_keep_their_nonces, "Packets that share a mark are told apart by their nonces", [Can(Inject), Can(Nonce)]),
+    case!(injected::timestamps_do_not_run_backwards, "A later packet's report on a node doesn't have an earlier time", [Can(Inject)]),
+    case!(injected::a_captured_packet_is_the_injected_one, "What was captured has the addresses and the protocol of what was injected", [Can(Inject)]),
+    case!(injected::ipv4_is_followed, "Packets of IPv4 are followed if claimed", [Can(Inject), Can(Family(IpFamily::V4))]),
+    case!(injected::ipv6_is_followed, "Packets of IPv6 are followed if claimed", [Can(Inject), Can(Family(IpFamily::V6))]),
+    case!(injected::tcp_is_followed, "TCP is followed if claimed", [Can(Inject), Can(Of(Protocol::TCP))]),
+    case!(injected::udp_is_followed, "UDP is followed if claimed", [Can(Inject), Can(Of(Protocol::UDP))]),
+    case!(injected::icmp_is_followed, "ICMP and ICMPv6 are followed if claimed", [Can(Inject), Can(Of(Protocol::ICMP))]),
+    case!(injected::sctp_is_followed, "SCTP is followed if claimed", [Can(Inject), Can(Of(Protocol::SCTP))]),
+    case!(injected::any_protocol_is_followed, "Protocols without ports are followed if all are claimed", [Can(Inject), Can(EveryProtocol)]),
+
+    case!(streams::every_stream_gets_every_report, "Two streams get the same reports", [Can(Inject)]),
+    case!(streams::a_stream_starts_when_it_is_opened, "A stream has the reports from its opening on, none from before", [Can(Inject)]),
+    case!(streams::a_report_comes_once, "No report comes twice", [Can(Inject)]),
+    case!(streams::a_dropped_stream_stops_nobody, "The other streams go on when one is dropped", [Can(Inject)]),
+    case!(streams::an_unread_stream_says_what_it_lost, "A stream that isn't read loses the newest reports and says how many", [Can(Inject), Can(Nonce)]),
+
+    case!(marks::two_marks_do_not_mix, "Reports of one probe's packet never come under another's mark", [Can(Inject), Can(Marks(2))]),
+    case!(marks::removing_one_probe_leaves_the_other, "Removing a probe doesn't disturb another", [Can(Inject), Can(Marks(2))]),
+    case!(marks::all_claimed_marks_work_at_once, "As many probes as marks are claimed work at once", [Can(Inject)]),
+    case!(marks::one_mark_more_is_refused, "One probe more than marks are claimed is refused", [Can(Live), Cannot(Marks(FEW_MARKS + 1))]),
+    case!(marks::a_mark_is_forgotten_in_time, "After remove and the mark's memory, a mark works anew and shows nothing old", [Can(Inject)]),
+
+    case!(live::the_first_matching_packet_is_reported, "After install the next matching packet is reported, in each family", [Can(Live), Has(Workloads)]),
+    case!(live::a_matching_packet_is_followed_to_another_node, "Both nodes report a matching packet that crosses between them", [Can(Live), Has(Workloads), Has(CrossNode)]),
+    case!(live::other_packets_are_not_reported, "Packets that differ in any matched field are not reported", [Can(Live), Has(Workloads)]),
+    case!(live::nothing_is_reported_unasked, "Real traffic is not reported without a probe", [Has(Workloads)]),
+    case!(live::nothing_is_reported_after_remove, "After remove, matching packets are not reported", [Can(Live), Has(Workloads)]),
+    case!(live::a_followed_packet_still_arrives, "Following a packet doesn't keep it from its Pod", [Can(Live), Has(CountingWorkloads)]),
+    case!(live::two_probes_tell_their_packets_apart, "Each of two probes reports its own packet, under its own mark", [Can(Live), Can(Marks(2)), Has(Workloads)]),
+    case!(live::dropped_only_reports_a_drop, "A probe for dropped packets reports one", [Can(DroppedOnly), Has(Workloads), Has(Dropped)]),
+    case!(live::dropped_only_lets_others_pass_in_silence, "A probe for dropped packets reports none that is delivered", [Can(DroppedOnly), Has(Workloads)]),
+    case!(live::matches_are_counted, "Remove tells how many packets matched", [Can(Live), Can(CountsMatches), Has(Workloads)]),
+    case!(live::matches_are_not_counted_unclaimed, "Who doesn't claim to count matches gives no number", [Can(Live), Cannot(CountsMatches), Has(Workloads)]),
+
+    case!(refusals::injecting_is_refused_unclaimed, "Who doesn't claim to inject refuses it as unsupported", [Cannot(Inject)]),
+    case!(refusals::real_traffic_is_refused_unclaimed, "Who doesn't claim to follow real traffic refuses it as unsupported", [Cannot(Live)]),
+    case!(refusals::dropped_only_is_refused_unclaimed, "Who doesn't claim to follow only drops refuses it as unsupported", [Can(Live), Cannot(DroppedOnly)]),
+    case!(refusals::ipv4_is_refused_unclaimed, "Who doesn't claim IPv4 refuses it as unsupported", [Cannot(Family(IpFamily::V4))]),
+    case!(refusals::ipv6_is_refused_unclaimed, "Who doesn't claim IPv6 refuses it as unsupported", [Cannot(Family(IpFamily::V6))]),
+    case!(refusals::a_protocol_is_refused_unclaimed, "A protocol that isn't claimed is refused as unsupported", [Cannot(EveryProtocol)]),
+    case!(refusals::a_strange_pod_is_refused, "Injecting at a Pod that isn't on the node is an error and leaves nothing", [Can(Inject)]),
+];

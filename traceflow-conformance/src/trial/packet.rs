@@ -1,0 +1,156 @@
+//! Packets between the Pods of the network under test.
+
+use std::net::IpAddr;
+
+use traceflow_core::inventory::{Inventory, PodEntry};
+use traceflow_core::names::ObjectName;
+use traceflow_core::packet::{
+    IcmpHeader, IpFamily, IpHeader, Ipv4Header, Ipv6Header, MacAddress, Nonce, Packet, Protocol, TcpFlags, Transport,
+};
+use traceflow_core::plan::FlowMatch;
+
+use crate::case::Failure;
+use crate::network::{Destination, Journey};
+
+const TTL: u8 = 64;
+const DESTINATION_PORT: u16 = 8080;
+
+/// The packet that a Pod's stack would send first; its source port comes from the nonce, so that two packets seldom
+/// share a connection.
+pub(super) fn build(
+    inventory: &dyn Inventory,
+    journey: &Journey,
+    family: IpFamily,
+    protocol: Protocol,
+    nonce: u64,
+) -> Result<Packet, Failure> {
+    let from = pod(inventory, &journey.from)?;
+    let source = address(&from, family)?;
+    let (destination, dst_mac) = far_end(inventory, &from, &journey.to, family)?;
+    Ok(Packet {
+        src_mac: mac(&from)?,
+        dst_mac,
+        ip: ip_header(source, destination)?,
+        transport: transport(family, protocol, nonce),
+        nonce: Nonce(nonce),
+    })
+}
+
+/// The same packet, another attempt.
+pub(crate) fn with_nonce(packet: &Packet, nonce: u64) -> Packet {
+    Packet {
+        nonce: Nonce(nonce),
+        ..packet.clone()
+    }
+}
+
+/// What matches `packet` and no packet of another connection.
+pub(crate) fn matching(packet: &Packet) -> FlowMatch {
+    let ports = packet.transport.ports();
+    FlowMatch {
+        family: IpFamily::of(packet.ip.source()),
+        source: Some(packet.ip.source()),
+        destination: Some(packet.ip.destination()),
+        protocol: Some(packet.protocol()),
+        source_port: ports.map(|(source, _)| source),
+        destination_port: ports.map(|(_, destination)| destination),
+        tcp_flags: None,
+        icmp_type: None,
+        icmp_code: None,
+        dscp: None,
+        new_only: false,
+    }
+}
+
+fn far_end(
+    inventory: &dyn Inventory,
+    from: &PodEntry,
+    to: &Destination,
+    family: IpFamily,
+) -> Result<(IpAddr, MacAddress), Failure> {
+    match to {
+        Destination::Address(to) => Ok((*to, gateway_mac(inventory, from)?)),
+        Destination::Pod(name) => {
+            let to = pod(inventory, name)?;
+            let near = to.node == from.node;
+            let dst_mac = if near { mac(&to)? } else { gateway_mac(inventory, from)? };
+            Ok((address(&to, family)?, dst_mac))
+        }
+    }
+}
+
+fn pod(inventory: &dyn Inventory, name: &ObjectName) -> Result<PodEntry, Failure> {
+    let unknown = || Failure::new(format!("the inventory to know Pod {name}"), "that it doesn't");
+    inventory.pod(name).ok_or_else(unknown)
+}
+
+fn address(pod: &PodEntry, family: IpFamily) -> Result<IpAddr, Failure> {
+    let missing = || {
+        let expected = format!("Pod {} to have an {family} address, as {family} is claimed", pod.name);
+        Failure::new(expected, format!("{:?}", pod.addresses))
+    };
+    pod.address(family).ok_or_else(missing)
+}
+
+fn mac(pod: &PodEntry) -> Result<MacAddress, Failure> {
+    let missing = || Failure::new(format!("Pod {} to have a MAC address", pod.name), "none");
+    pod.mac.ok_or_else(missing)
+}
+
+fn gateway_mac(inventory: &dyn Inventory, from: &PodEntry) -> Result<MacAddress, Failure> {
+    let node = from.node.as_ref().and_then(|node| inventory.node(node));
+    let missing = || {
+        Failure::new(
+            format!("the inventory to know the node of Pod {}", from.name),
+            "that it doesn't",
+        )
+    };
+    Ok(node.ok_or_else(missing)?.gateway_mac)
+}
+
+fn ip_header(source: IpAddr, destination: IpAddr) -> Result<IpHeader, Failure> {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Ok(IpHeader::V4(Ipv4Header {
+            source,
+            destination,
+            ttl: TTL,
+            dscp: 0,
+            flags: 2,
+            identification: 0,
+        })),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => Ok(IpHeader::V6(Ipv6Header {
+            source,
+            destination,
+            hop_limit: TTL,
+            dscp: 0,
+            flow_label: 0,
+        })),
+        _ => Err(Failure::new(
+            format!("an address of {}", IpFamily::of(source)),
+            destination.to_string(),
+        )),
+    }
+}
+
+fn transport(family: IpFamily, protocol: Protocol, nonce: u64) -> Transport {
+    let source = 32768 + (nonce % 28000) as u16;
+    let destination = DESTINATION_PORT;
+    let echo = |icmp_type| IcmpHeader {
+        icmp_type,
+        code: 0,
+        id: source,
+        sequence: 1,
+    };
+    match (protocol, family) {
+        (Protocol::TCP, _) => Transport::Tcp {
+            source,
+            destination,
+            flags: TcpFlags::SYN,
+        },
+        (Protocol::UDP, _) => Transport::Udp { source, destination },
+        (Protocol::SCTP, _) => Transport::Sctp { source, destination },
+        (Protocol::ICMP | Protocol::ICMPV6, IpFamily::V4) => Transport::Icmp(echo(8)),
+        (Protocol::ICMP | Protocol::ICMPV6, IpFamily::V6) => Transport::Icmpv6(echo(128)),
+        (other, _) => Transport::Other(other),
+    }
+}
