@@ -279,12 +279,12 @@ impl IpHeader {
     fn check(&self) -> Result<(), PacketError> {
         match self {
             Self::V4(header) => {
-                within("DSCP", header.dscp.into(), 63)?;
-                within("IPv4 flags", header.flags.into(), 7)
+                within("the DSCP", header.dscp.into(), 63)?;
+                within("the IPv4 flags", header.flags.into(), 7)
             }
             Self::V6(header) => {
-                within("DSCP", header.dscp.into(), 63)?;
-                within("flow label", header.flow_label, 0xf_ffff)
+                within("the DSCP", header.dscp.into(), 63)?;
+                within("the flow label", header.flow_label, 0xf_ffff)
             }
         }
     }
@@ -348,9 +348,9 @@ pub enum PacketError {
         family: IpFamily,
     },
     /// A field can't hold the value.
-    #[error("{field} is {value}, its maximum is {maximum}")]
+    #[error("{value} is out of range for {field}, the maximum is {maximum}")]
     OutOfRange {
-        /// The header field.
+        /// The header field, with its article.
         field: &'static str,
         /// What it was to be.
         value: u32,
@@ -366,4 +366,120 @@ pub enum PacketError {
     /// The number says that an extension header follows, which isn't a transport.
     #[error("{0} is an IPv6 extension header, not a transport")]
     ExtensionHeader(Protocol),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+
+    fn over(family: IpFamily) -> IpBuilder<IpHeader> {
+        let address = match family {
+            IpFamily::V4 => IpAddr::from([10, 0, 0, 1]),
+            IpFamily::V6 => IpAddr::from([1; 16]),
+        };
+        Packet::ethernet(MAC, MAC).ip(address, address).unwrap()
+    }
+
+    #[test]
+    fn a_packet_is_what_a_real_stack_would_send_unless_told_otherwise() {
+        let packet = Packet::ethernet(MAC, MAC)
+            .ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into())
+            .tcp(40_000, 80, TcpFlags::SYN)
+            .unwrap();
+        let header = Ipv4Header {
+            source: [10, 0, 0, 1].into(),
+            destination: [10, 0, 0, 2].into(),
+            ttl: 64,
+            dscp: 0,
+            flags: 2,
+            identification: 0,
+        };
+        assert_eq!(packet.ip, IpHeader::V4(header));
+    }
+
+    #[test]
+    fn what_was_set_is_in_the_packet() {
+        let packet = Packet::ethernet(MAC, MAC)
+            .ipv6([1; 16].into(), [2; 16].into())
+            .dscp(7)
+            .flow_label(9)
+            .ttl(3)
+            .nonce(Nonce(5))
+            .echo_request(1, 2)
+            .unwrap();
+        let header = Ipv6Header {
+            source: [1; 16].into(),
+            destination: [2; 16].into(),
+            hop_limit: 3,
+            dscp: 7,
+            flow_label: 9,
+        };
+        let echo = IcmpHeader {
+            icmp_type: 128,
+            code: 0,
+            id: 1,
+            sequence: 2,
+        };
+        assert_eq!(packet.ip, IpHeader::V6(header));
+        assert_eq!(packet.transport, Transport::Icmpv6(echo));
+        assert_eq!(packet.nonce, Nonce(5));
+    }
+
+    #[test]
+    fn each_wrong_packet_has_an_error_of_its_own() {
+        use IpFamily::{V4, V6};
+        let udp = Transport::Udp {
+            source: 1,
+            destination: 53,
+        };
+        let from_port_zero = Transport::Udp {
+            source: 0,
+            destination: 53,
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (over(V6).transport(Transport::Icmp(IcmpHeader::ECHO_REQUEST)), "ICMP can't be sent over IPv6"),
+            (over(V4).transport(Transport::Icmpv6(IcmpHeader::ECHO_REQUEST_V6)), "ICMPv6 can't be sent over IPv4"),
+            (over(V4).transport(Transport::Other(Protocol::TCP)), "TCP needs a header of its own"),
+            (over(V6).transport(Transport::Other(Protocol(43))), "protocol 43 is an IPv6 extension header, not a transport"),
+            (over(V4).transport(from_port_zero), "the source port is 0"),
+            (over(V4).dscp(64).transport(udp), "64 is out of range for the DSCP, the maximum is 63"),
+        ];
+        for (packet, message) in cases {
+            assert_eq!(packet.unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn the_ranges_of_each_familys_own_fields_are_checked() {
+        let flags = Packet::ethernet(MAC, MAC)
+            .ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into())
+            .flags(8)
+            .udp(1, 53);
+        assert_eq!(
+            flags.unwrap_err().to_string(),
+            "8 is out of range for the IPv4 flags, the maximum is 7"
+        );
+        let label = Packet::ethernet(MAC, MAC)
+            .ipv6([1; 16].into(), [2; 16].into())
+            .flow_label(1 << 20)
+            .udp(1, 53);
+        assert_eq!(
+            label.unwrap_err().to_string(),
+            "1048576 is out of range for the flow label, the maximum is 1048575"
+        );
+    }
+
+    #[test]
+    fn addresses_of_two_families_make_no_packet() {
+        let error = Packet::ethernet(MAC, MAC)
+            .ip([10, 0, 0, 1].into(), [1; 16].into())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "10.0.0.1 and 101:101:101:101:101:101:101:101 are of different IP families"
+        );
+    }
 }

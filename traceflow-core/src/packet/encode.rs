@@ -301,7 +301,7 @@ fn set<const N: usize>(header: &mut [u8], at: Range<usize>, field: [u8; N]) {
 mod tests {
     use super::*;
     use crate::packet::arbitrary::packet;
-    use crate::packet::{MacAddress, Protocol};
+    use crate::packet::{IpBuilder, MacAddress, Protocol};
     use etherparse::{IpFragOffset, IpHeaders, Ipv4Extensions, Ipv6Extensions, PacketBuilder, TcpHeader};
     use proptest::prelude::*;
 
@@ -414,6 +414,53 @@ mod tests {
             prop_assert_eq!(packet.encode_to_slice(&mut buffer), Err(BufferTooSmall { needed, available }));
             prop_assert!(buffer.iter().all(|&byte| byte == 0xaa));
         }
+    }
+
+    /// From scapy 2: `Ether()/IP(tos=28, flags="DF")/SCTP(tag=0)/SCTPChunkInit(init_tag=0x01020304, init_tsn=0x05060708)`.
+    #[rustfmt::skip]
+    const SCTP_INIT: &[u8] = &[
+        0x02, 0x00, 0x0a, 0x00, 0x00, 0x02, 0x02, 0x00, 0x0a, 0x00, 0x00, 0x01, 0x08, 0x00,
+        0x45, 0x1c, 0x00, 0x34, 0x00, 0x00, 0x40, 0x00, // DSCP 7, 52 bytes, don't fragment
+        0x40, 0x84, 0x26, 0x28,                         // TTL 64, SCTP, checksum
+        10, 0, 0, 1, 10, 0, 0, 2,
+        0x9c, 0x40, 0x0f, 0x1c,                         // ports 40000 and 3868
+        0x00, 0x00, 0x00, 0x00, 0xbd, 0x5f, 0x96, 0x1a, // no verification tag yet, CRC32c
+        0x01, 0x00, 0x00, 0x14,                         // INIT, 20 bytes
+        0x01, 0x02, 0x03, 0x04, 0x00, 0x01, 0xa0, 0x00, // initiate tag, advertised window
+        0x00, 0x0a, 0xff, 0xff, 0x05, 0x06, 0x07, 0x08, // streams out and in, initial TSN
+    ];
+
+    /// From scapy 2: `Ether()/IP(id=0x1234, tos=28, flags="evil")/TCP(window=64240, …)`.
+    #[rustfmt::skip]
+    const TCP_WITH_RESERVED_FLAG: &[u8] = &[
+        0x02, 0x00, 0x0a, 0x00, 0x00, 0x02, 0x02, 0x00, 0x0a, 0x00, 0x00, 0x01, 0x08, 0x00,
+        0x45, 0x1c, 0x00, 0x28, 0x12, 0x34, 0x80, 0x00, // DSCP 7, 40 bytes, identification, reserved flag
+        0x40, 0x06, 0xd4, 0x7d,                         // TTL 64, TCP, checksum
+        10, 0, 0, 1, 10, 0, 0, 2,
+        0x9c, 0x40, 0x00, 0x50,                         // ports 40000 and 80
+        0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, // sequence and acknowledgement numbers
+        0x50, 0x02, 0xfa, 0xf0, 0xf4, 0x4a, 0x00, 0x00, // SYN, window 64240, checksum
+    ];
+
+    fn from_scapys_addresses() -> IpBuilder<Ipv4Header> {
+        Packet::ethernet(MacAddress([2, 0, 10, 0, 0, 1]), MacAddress([2, 0, 10, 0, 0, 2]))
+            .ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into())
+            .dscp(7)
+            .nonce(Nonce(0x0102_0304_0506_0708))
+    }
+
+    #[test]
+    fn an_sctp_init_is_the_one_that_scapy_builds() {
+        assert_eq!(from_scapys_addresses().sctp(40_000, 3868).unwrap().to_vec(), SCTP_INIT);
+    }
+
+    #[test]
+    fn the_reserved_ipv4_flag_is_sent_as_scapy_sends_it() {
+        let packet = from_scapys_addresses()
+            .flags(4)
+            .identification(0x1234)
+            .tcp(40_000, 80, TcpFlags::SYN);
+        assert_eq!(packet.unwrap().to_vec(), TCP_WITH_RESERVED_FLAG);
     }
 
     #[test]
