@@ -14,7 +14,7 @@ mod template;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use builder::{EthernetBuilder, IpBuilder, PacketError};
-pub use capture::{CapturedPacket, CapturedTransport};
+pub use capture::{CaptureError, CapturedPacket, CapturedTransport};
 pub use encode::BufferTooSmall;
 pub use field::{IpFamily, MacAddress, Nonce, Protocol, TcpFlags};
 pub use template::{Patch, Template};

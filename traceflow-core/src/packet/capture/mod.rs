@@ -1,8 +1,28 @@
 //! A captured frame, read back into fields.
+//!
+//! Switches cut what they capture, and strangers send what they like: whatever is there is read, and only a frame
+//! without a whole IP header is refused.
+
+mod error;
+#[cfg(test)]
+mod tests;
+mod transport;
 
 use std::net::IpAddr;
 
-use super::{IcmpHeader, Nonce, Protocol, TcpFlags};
+use etherparse::err::Layer;
+use etherparse::err::ip::LaxHeaderSliceError;
+use etherparse::err::packet::SliceError;
+use etherparse::{
+    Ipv6ExtensionSlice, LaxIpSlice, LaxIpv4Slice, LaxIpv6Slice, LaxNetSlice, LaxSlicedPacket, ether_type,
+};
+
+use super::encode::{ETHERNET_LENGTH, IPV6_LENGTH};
+use super::{IpHeader, Nonce, Packet, Protocol};
+use transport::{read_nonce, read_transport};
+
+pub use error::CaptureError;
+pub use transport::CapturedTransport;
 
 /// What a captured frame said about itself; whatever was cut off or unreadable is `None`.
 ///
@@ -31,37 +51,151 @@ pub struct CapturedPacket {
     pub nonce: Option<Nonce>,
 }
 
-/// The transport header of a [`CapturedPacket`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CapturedTransport {
-    /// TCP.
-    Tcp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-        /// Flags; `None` if the frame was cut before them.
-        flags: Option<TcpFlags>,
-        /// Sequence number; `None` if the frame was cut before it.
-        sequence: Option<u32>,
-    },
-    /// UDP.
-    Udp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-    },
-    /// SCTP.
-    Sctp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-    },
-    /// ICMP or ICMPv6.
-    Icmp(IcmpHeader),
-    /// Another protocol, a later fragment, or a header that was cut off.
-    None,
+impl CapturedPacket {
+    /// Reads an Ethernet frame, with or without VLAN tags. Checksums are not verified: a capture may come from before
+    /// they were computed.
+    ///
+    /// ```
+    /// use traceflow_core::packet::{CapturedPacket, CapturedTransport, MacAddress, Packet};
+    ///
+    /// let packet = Packet::ethernet(MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2]))
+    ///     .ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into())
+    ///     .udp(40_000, 53)?;
+    /// let frame = packet.to_vec();
+    /// assert_eq!(CapturedPacket::from_frame(&frame), Ok(CapturedPacket::from(&packet)));
+    ///
+    /// // Cut within the ports: what comes before is still there.
+    /// let cut = CapturedPacket::from_frame(&frame[..36]).unwrap();
+    /// assert_eq!((cut.length, cut.transport), (36, CapturedTransport::None));
+    /// # Ok::<(), traceflow_core::packet::PacketError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CaptureError`] if there is no IP header, or not all of it.
+    pub fn from_frame(frame: &[u8]) -> Result<Self, CaptureError> {
+        let sliced = LaxSlicedPacket::from_ethernet(frame)?;
+        match &sliced.net {
+            Some(LaxNetSlice::Ipv4(ip)) => Ok(read_ipv4(ip)),
+            Some(LaxNetSlice::Ipv6(ip)) => Ok(read_ipv6(ip)),
+            Some(LaxNetSlice::Arp(_)) => Err(CaptureError::not_ip(ether_type::ARP)),
+            None => Err(why_no_ip(&sliced)),
+        }
+    }
+
+    /// Reads an IPv4 or IPv6 packet that has no Ethernet header.
+    ///
+    /// # Errors
+    /// [`CaptureError`] if there is no IP header, or not all of it.
+    pub fn from_ip(packet: &[u8]) -> Result<Self, CaptureError> {
+        let (ip, _) = LaxIpSlice::from_slice(packet).map_err(|error| match error {
+            LaxHeaderSliceError::Len(error) => error.into(),
+            LaxHeaderSliceError::Content(error) => CaptureError::malformed(&error, 0),
+        })?;
+        Ok(match &ip {
+            LaxIpSlice::Ipv4(ip) => read_ipv4(ip),
+            LaxIpSlice::Ipv6(ip) => read_ipv6(ip),
+        })
+    }
+}
+
+/// What a capture of the whole packet says.
+impl From<&Packet> for CapturedPacket {
+    fn from(packet: &Packet) -> Self {
+        let (dscp, flags, identification) = match &packet.ip {
+            IpHeader::V4(header) => (header.dscp, Some(header.flags), Some(header.identification)),
+            IpHeader::V6(header) => (header.dscp, None, None),
+        };
+        Self {
+            source: packet.ip.source(),
+            destination: packet.ip.destination(),
+            length: packet.ip_length() as u32,
+            ttl: packet.ip.ttl(),
+            dscp,
+            flags,
+            identification,
+            protocol: packet.protocol(),
+            transport: CapturedTransport::from(packet),
+            nonce: Some(packet.nonce),
+        }
+    }
+}
+
+/// Why etherparse found no IP header in the frame.
+fn why_no_ip(sliced: &LaxSlicedPacket<'_>) -> CaptureError {
+    match &sliced.stop_err {
+        Some((_, Layer::Arp)) => CaptureError::not_ip(ether_type::ARP),
+        Some((SliceError::Len(error), _)) => error.clone().into(),
+        Some((SliceError::Ip(error), _)) => {
+            let tags: usize = sliced.link_exts.iter().map(|tag| tag.header_len()).sum();
+            CaptureError::malformed(error, ETHERNET_LENGTH + tags)
+        }
+        _ => CaptureError::not_ip(
+            sliced
+                .ether_payload()
+                .map_or(ether_type::MACSEC, |payload| payload.ether_type),
+        ),
+    }
+}
+
+fn read_ipv4(ip: &LaxIpv4Slice<'_>) -> CapturedPacket {
+    let header = ip.header();
+    let (protocol, payload) = if header.fragments_offset().value() == 0 {
+        (Protocol(ip.payload().ip_number.0), ip.payload().payload)
+    } else {
+        (Protocol(header.protocol().0), LATER_FRAGMENT)
+    };
+    CapturedPacket {
+        source: header.source_addr().into(),
+        destination: header.destination_addr().into(),
+        length: header.total_len().into(),
+        ttl: header.ttl(),
+        dscp: header.dcp().value(),
+        // etherparse shows two of the three bits.
+        flags: header.slice().get(6).map(|byte| byte >> 5),
+        identification: Some(header.identification()),
+        protocol,
+        transport: read_transport(protocol, payload),
+        nonce: read_nonce(protocol, payload),
+    }
+}
+
+fn read_ipv6(ip: &LaxIpv6Slice<'_>) -> CapturedPacket {
+    let header = ip.header();
+    let (protocol, payload) = match later_fragment_of(ip) {
+        None => (Protocol(ip.payload().ip_number.0), ip.payload().payload),
+        Some(protocol) => (protocol, LATER_FRAGMENT),
+    };
+    // Extension headers that were cut off, or that etherparse doesn't know, are no transport.
+    let payload = if protocol.is_extension_header() { &[] } else { payload };
+    CapturedPacket {
+        source: header.source_addr().into(),
+        destination: header.destination_addr().into(),
+        length: IPV6_LENGTH as u32 + u32::from(header.payload_length()),
+        ttl: header.hop_limit(),
+        dscp: header.dscp().value(),
+        flags: None,
+        identification: None,
+        protocol,
+        transport: read_transport(protocol, payload),
+        nonce: read_nonce(protocol, payload),
+    }
+}
+
+/// The payload of a fragment other than the first starts somewhere within the transport's: nothing to read there.
+const LATER_FRAGMENT: &[u8] = &[];
+
+/// The protocol of an IPv6 fragment, if it is not its packet's first.
+fn later_fragment_of(ip: &LaxIpv6Slice<'_>) -> Option<Protocol> {
+    if !ip.is_payload_fragmented() {
+        return None;
+    }
+    ip.extensions()
+        .clone()
+        .into_iter()
+        .find_map(|extension| match extension {
+            Ipv6ExtensionSlice::Fragment(header) if header.fragment_offset().value() != 0 => {
+                Some(Protocol(header.next_header().0))
+            }
+            _ => None,
+        })
 }
