@@ -48,7 +48,8 @@ impl IpBlock {
     /// As there, bits behind the prefix don't count: `10.0.0.1/8` is `10.0.0.0/8`.
     ///
     /// # Errors
-    /// Its first mistake, with the place. IPv4 addresses written as IPv6 (`::ffff:10.0.0.0/104`) are one.
+    /// Its first mistake, with the place. IPv4 written as IPv6 (`::ffff:10.0.0.0/104`) and leading zeros
+    /// are mistakes.
     pub fn read(block: &Field<'_>) -> Result<Self, BadInput> {
         block.only(&["cidr", "except"])?;
         let cidr = read_network(&block.required("cidr")?)?;
@@ -91,11 +92,14 @@ fn read_network(field: &Field<'_>) -> Result<IpNet, BadInput> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Err(field.invalid(format!("{} for this one address", IpNet::from(address))));
     }
-    match text.parse::<IpNet>() {
-        Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
+    // The parser of networks takes leading zeros, which programs read as decimal or octal as they please.
+    let (address, _) = text.split_once('/').unwrap_or_default();
+    let network = address.parse::<IpAddr>().ok().and_then(|_| text.parse().ok());
+    match network {
+        Some(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
             Err(field.invalid("an IPv4 network in its own form, such as 10.0.0.0/8"))
         }
-        Ok(network) => Ok(network.trunc()),
-        Err(_) => Err(field.invalid("a network such as 10.0.0.0/8 or 2001:db8::/32")),
+        Some(network) => Ok(network.trunc()),
+        None => Err(field.invalid("a network such as 10.0.0.0/8 or 2001:db8::/32")),
     }
 }
