@@ -19,13 +19,28 @@ pub struct Case {
     /// What the network must have and its datapaths must claim; else the case is skipped.
     pub needs: &'static [Need],
     /// Tries it.
-    pub run: fn(Trial) -> BoxFuture<'static, Result<(), Failure>>,
+    pub run: fn(Trial) -> BoxFuture<'static, Result<(), Stop>>,
 }
 
 impl Case {
     /// Why this case can't run on `network`, as a phrase; `None` if it can.
     pub fn skipped_on(&self, network: &Network) -> Option<String> {
         self.needs.iter().find_map(|need| need.missing_in(network))
+    }
+}
+
+/// Why a case did not go through to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The promise was broken.
+    Failed(Failure),
+    /// There was nothing to try after all, because of this.
+    Skipped(String),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
@@ -97,6 +112,8 @@ impl Need {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Feature {
+    /// [`Capabilities::inject`] or [`Capabilities::live`].
+    Trace,
     /// [`Capabilities::inject`].
     Inject,
     /// [`Capabilities::live`].
@@ -122,6 +139,7 @@ pub enum Feature {
 impl Feature {
     fn is_claimed_by(self, can: &Capabilities) -> bool {
         match self {
+            Self::Trace => can.inject || can.live,
             Self::Inject => can.inject,
             Self::Live => can.live,
             Self::DroppedOnly => can.dropped_only,
@@ -139,6 +157,7 @@ impl Feature {
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Trace => f.write_str("inject packets or follow real traffic"),
             Self::Inject => f.write_str("inject packets"),
             Self::Live => f.write_str("follow real traffic"),
             Self::DroppedOnly => f.write_str("follow only what is dropped"),

@@ -28,7 +28,7 @@ mod report;
 mod suite;
 mod trial;
 
-pub use case::{Case, Failure, Feature, Need, Part};
+pub use case::{Case, Failure, Feature, Need, Part, Stop};
 pub use cases::CASES;
 pub use network::{Destination, Journey, Network, Successor, Workloads};
 pub use report::{CaseReport, Outcome, Report};

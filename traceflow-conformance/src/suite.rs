@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
-use crate::case::{Case, Failure};
+use crate::case::{Case, Failure, Stop};
 use crate::cases::CASES;
 use crate::network::Network;
 use crate::report::{CaseReport, Outcome, Report};
@@ -80,39 +80,35 @@ impl Suite {
         let trial = Trial::new(network, self.clone());
         let kept = self.contain("the case", (case.run)(trial.clone())).await;
         let clean = self.contain("the clean-up", trial.clean_up()).await;
-        match both(kept, clean) {
-            Ok(()) => Outcome::Passed,
-            Err(failure) => Outcome::Failed(failure),
-        }
+        outcome(kept, clean)
     }
 
     /// Turns a panic and a hang into failures.
-    async fn contain<T>(&self, what: &str, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        match timeout(self.limit, AssertUnwindSafe(work).catch_unwind()).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(Failure::new(
-                format!("{what} to end"),
-                format!("a panic: {}", panic_message(&*panic)),
-            )),
-            Err(_) => Err(Failure::new(
-                format!("{what} to end"),
-                format!("it still running after {:?}", self.limit),
-            )),
-        }
+    async fn contain<T, E: From<Failure>>(&self, what: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let seen = match timeout(self.limit, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(result)) => return result,
+            Ok(Err(panic)) => format!("a panic: {}", panic_message(&*panic)),
+            Err(_) => format!("it still running after {:?}", self.limit),
+        };
+        Err(Failure::new(format!("{what} to end"), seen).into())
     }
 }
 
 /// A broken promise doesn't hide what was left behind, nor the other way round.
-fn both(kept: Result<(), Failure>, clean: Result<(), Failure>) -> Result<(), Failure> {
+fn outcome(kept: Result<(), Stop>, clean: Result<(), Failure>) -> Outcome {
     match (kept, clean) {
-        (Err(broken), Err(dirty)) => Err(Failure {
+        (Ok(()), Ok(())) => Outcome::Passed,
+        (Err(Stop::Skipped(reason)), Ok(())) => Outcome::Skipped(reason),
+        (Err(Stop::Failed(failure)), Ok(())) | (Ok(()) | Err(Stop::Skipped(_)), Err(failure)) => {
+            Outcome::Failed(failure)
+        }
+        (Err(Stop::Failed(broken)), Err(dirty)) => Outcome::Failed(Failure {
             seen: format!(
                 "{}; besides, expected {}, saw {}",
                 broken.seen, dirty.expected, dirty.seen
             ),
             ..broken
         }),
-        (kept, clean) => kept.and(clean),
     }
 }
 

@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use traceflow_core::datapath::Sighting;
 use traceflow_core::names::NodeName;
 use traceflow_core::observation::{Action, Observation};
-use traceflow_core::packet::{IpFamily, Protocol};
+use traceflow_core::packet::{CapturedPacket, IpFamily, Protocol};
 
-use crate::case::{Failure, ensure};
+use crate::case::{Failure, Stop, ensure};
 use crate::network::{Destination, Journey};
 use crate::trial::{Trial, ends_path, is_of, observations, with_nonce, words};
 
@@ -194,19 +194,27 @@ pub(super) async fn timestamps_do_not_run_backwards(trial: Trial) -> Result<(), 
     )
 }
 
-pub(super) async fn a_captured_packet_is_the_injected_one(trial: Trial) -> Result<(), Failure> {
+pub(super) async fn a_captured_packet_is_the_injected_one(trial: Trial) -> Result<(), Stop> {
     trial.attach().await?;
     let mut watch = trial.watch();
     let (probe, packet) = trial.inject_over(&trial.network().same_node).await?;
     let seen = watch.follow(&probe, &packet).await?;
-    for captured in seen.iter().filter_map(|sighting| sighting.packet.as_ref()) {
-        let same = captured.source == packet.ip.source()
+    let captured: Vec<_> = seen.iter().filter_map(|sighting| sighting.packet.as_ref()).collect();
+    if captured.is_empty() {
+        return Err(Stop::Skipped("it captures no packets".to_owned()));
+    }
+    let is_ours = |captured: &CapturedPacket| {
+        captured.source == packet.ip.source()
             && captured.destination == packet.ip.destination()
             && captured.protocol == packet.protocol()
-            && captured.nonce.is_none_or(|nonce| nonce == packet.nonce);
-        ensure(same, format!("{packet:?}"), format_args!("{captured:?}"))?;
-    }
-    Ok(())
+            && captured.nonce.is_none_or(|nonce| nonce == packet.nonce)
+    };
+    let expected = format!("only captures of {packet:?}");
+    Ok(ensure(
+        captured.iter().all(|captured| is_ours(captured)),
+        expected,
+        format_args!("{captured:?}"),
+    )?)
 }
 
 pub(super) async fn ipv4_is_followed(trial: Trial) -> Result<(), Failure> {

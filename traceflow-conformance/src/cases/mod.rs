@@ -11,11 +11,11 @@ mod streams;
 use traceflow_core::packet::{IpFamily, Protocol};
 
 use crate::case::Feature::{
-    CountsMatches, DroppedOnly, EveryProtocol, Family, Inject, Live, Marks, Nonce, Protocol as Of, StandingWatch,
+    CountsMatches, DroppedOnly, EveryProtocol, Family, Inject, Live, Marks, Nonce, Protocol as Of, StandingWatch, Trace,
 };
 use crate::case::Need::{Can, Cannot, Has};
 use crate::case::Part::{CountingWorkloads, CrossNode, Dropped, Outside, Successor, Workloads};
-use crate::case::{Case, FEW_MARKS};
+use crate::case::{Case, FEW_MARKS, Stop};
 
 /// A case from the path of its function, which gives it its name.
 macro_rules! case {
@@ -24,7 +24,7 @@ macro_rules! case {
             name: concat!(stringify!($group), "::", stringify!($fact)),
             promise: $promise,
             needs: &[$($need),*],
-            run: |trial| Box::pin($group::$fact(trial)),
+            run: |trial| Box::pin(async { $group::$fact(trial).await.map_err(Stop::from) }),
         }
     };
 }
@@ -40,16 +40,16 @@ pub const CASES: &[Case] = &[
     case!(standing::a_detached_node_can_be_attached_again, "Attach works after detach as it did before", []),
     case!(standing::capabilities_stay_as_they_are, "Capabilities don't change while the datapath lives", []),
     case!(standing::what_stands_does_not_grow, "What attach put in place stays constant in size, however many traces follow", [Can(Inject)]),
-    case!(standing::a_dead_tracers_orphans_are_swept, "Attach sweeps what a dead tracer left behind", [Has(Successor)]),
+    case!(standing::a_dead_tracers_orphans_are_swept, "Attach sweeps what a dead tracer left behind", [Can(Trace), Has(Successor)]),
 
-    case!(probes::a_probe_leaves_nothing, "After install and remove the node is as before", []),
-    case!(probes::remove_works_for_what_was_never_installed, "Removing a probe that was never installed here is no error", []),
-    case!(probes::remove_twice_is_remove_once, "A second remove changes nothing", []),
-    case!(probes::install_twice_leaves_nothing, "One remove takes away what two installs of a probe put in place", []),
-    case!(probes::an_interrupted_install_leaves_nothing, "Remove takes away what an install that was dropped half way put in place", []),
+    case!(probes::a_probe_leaves_nothing, "After install and remove the node is as before", [Can(Trace)]),
+    case!(probes::remove_works_for_what_was_never_installed, "Removing a probe that was never installed here is no error", [Can(Trace)]),
+    case!(probes::remove_twice_is_remove_once, "A second remove changes nothing", [Can(Trace)]),
+    case!(probes::install_twice_leaves_nothing, "One remove takes away what two installs of a probe put in place", [Can(Trace)]),
+    case!(probes::an_interrupted_install_leaves_nothing, "Remove takes away what an install that was dropped half way put in place", [Can(Trace)]),
     case!(probes::an_interrupted_inject_leaves_nothing, "Remove takes away what an inject that was dropped half way put in place", [Can(Inject)]),
-    case!(probes::an_interrupted_remove_is_finished_by_the_next, "A remove that was dropped half way is finished by the next", []),
-    case!(probes::a_forgotten_probe_goes_by_itself, "A probe that nobody removes is gone after its lifetime", []),
+    case!(probes::an_interrupted_remove_is_finished_by_the_next, "A remove that was dropped half way is finished by the next", [Can(Trace)]),
+    case!(probes::a_forgotten_probe_goes_by_itself, "A probe that nobody removes is gone after its lifetime", [Can(Trace)]),
     case!(probes::many_probes_come_and_go_at_once, "Install and remove may be called at the same time from many tasks", [Can(Marks(2))]),
 
     case!(injected::a_packet_is_reported_with_its_nonce, "Reports of an injected packet carry its nonce", [Can(Inject), Can(Nonce)]),
