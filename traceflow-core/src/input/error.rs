@@ -74,6 +74,23 @@ impl BadInput {
         self
     }
 
+    /// The same mistake, its field being one of `parent`.
+    pub(super) fn within(mut self, parent: &str) -> Self {
+        if !parent.is_empty() {
+            self.0.field = match &*self.0.field {
+                "" => parent.to_owned(),
+                field => format!("{parent}.{field}"),
+            };
+        }
+        self
+    }
+
+    /// The same mistake, its field under another name.
+    pub(crate) fn renamed(mut self, field: &str) -> Self {
+        field.clone_into(&mut self.0.field);
+        self
+    }
+
     /// What is wrong.
     pub fn problem(&self) -> &Problem {
         &self.0.problem

@@ -187,6 +187,11 @@ impl<'a> Field<'a> {
         BadInput::new(self.path(), problem).at(self.source, self.place)
     }
 
+    /// The same mistake, at the place of this field; its path counts from the `root` that this field was reached from.
+    pub(crate) fn locate(&self, error: BadInput, root: &Field<'_>) -> BadInput {
+        error.within(&root.path()).at(self.source, self.place)
+    }
+
     /// The node itself, for values of several types.
     pub fn node(&self) -> &'a Node {
         self.node

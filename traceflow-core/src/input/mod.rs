@@ -32,6 +32,7 @@ mod tree;
 
 pub use document::{Document, Documents};
 pub use error::{BadInput, Place, Problem};
+pub(crate) use error::{meant, one_of, quoted};
 pub use field::Field;
 pub use node::{Entry, Node, Value};
 pub use source::Source;

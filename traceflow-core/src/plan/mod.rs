@@ -10,6 +10,7 @@ use crate::packet::{MacAddress, Packet};
 
 mod matching;
 
+pub(crate) use matching::FLAG_NAMES;
 pub use matching::{FlowMatch, TcpFlagsMatch};
 
 /// What will be traced.

@@ -1,0 +1,500 @@
+//! The `-f` flow syntax: ovs-ofctl's names for the headers of a packet, such as `tcp,tcp_dst=80`.
+
+use std::borrow::Cow;
+use std::num::{NonZeroU8, NonZeroU16};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::packet::{PacketSpec, TransportSpec};
+use crate::input::{BadInput, Place, Problem, Source, meant, one_of, quoted};
+use crate::packet::{IpFamily, Protocol, TcpFlags};
+use crate::plan::{FLAG_NAMES, TcpFlagsMatch};
+
+/// The words that stand alone: what they say of the family, and of the protocol.
+const PROTOCOLS: [(&str, Option<IpFamily>, Option<Protocol>); 10] = [
+    ("tcp", None, Some(Protocol::TCP)),
+    ("tcp6", Some(IpFamily::V6), Some(Protocol::TCP)),
+    ("udp", None, Some(Protocol::UDP)),
+    ("udp6", Some(IpFamily::V6), Some(Protocol::UDP)),
+    ("sctp", None, Some(Protocol::SCTP)),
+    ("sctp6", Some(IpFamily::V6), Some(Protocol::SCTP)),
+    ("icmp", None, Some(Protocol::ICMP)),
+    ("icmp6", Some(IpFamily::V6), Some(Protocol::ICMPV6)),
+    ("ip", Some(IpFamily::V4), None),
+    ("ipv6", Some(IpFamily::V6), None),
+];
+
+/// The words that take a value.
+const KEYS: [(&str, Key); 17] = [
+    ("tcp_src", Key::SourcePort(Some(Protocol::TCP))),
+    ("tcp_dst", Key::DestinationPort(Some(Protocol::TCP))),
+    ("tcp_flags", Key::TcpFlags),
+    ("udp_src", Key::SourcePort(Some(Protocol::UDP))),
+    ("udp_dst", Key::DestinationPort(Some(Protocol::UDP))),
+    ("sctp_src", Key::SourcePort(Some(Protocol::SCTP))),
+    ("sctp_dst", Key::DestinationPort(Some(Protocol::SCTP))),
+    ("tp_src", Key::SourcePort(None)),
+    ("tp_dst", Key::DestinationPort(None)),
+    ("icmp_type", Key::IcmpType(Protocol::ICMP)),
+    ("icmp_code", Key::IcmpCode(Protocol::ICMP)),
+    ("icmpv6_type", Key::IcmpType(Protocol::ICMPV6)),
+    ("icmpv6_code", Key::IcmpCode(Protocol::ICMPV6)),
+    ("nw_proto", Key::Protocol),
+    ("nw_ttl", Key::Ttl),
+    ("ip_dscp", Key::Dscp),
+    ("ct_state", Key::ConnectionState),
+];
+
+/// Keys of ovs-ofctl that say what other arguments say.
+const ENDS: [&str; 9] = [
+    "nw_src", "nw_dst", "ip_src", "ip_dst", "ipv6_src", "ipv6_dst", "dl_src", "dl_dst", "in_port",
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    SourcePort(Option<Protocol>),
+    DestinationPort(Option<Protocol>),
+    TcpFlags,
+    IcmpType(Protocol),
+    IcmpCode(Protocol),
+    Protocol,
+    Ttl,
+    Dscp,
+    ConnectionState,
+}
+
+impl FromStr for PacketSpec {
+    type Err = BadInput;
+
+    /// Reads the flow syntax of `-f`: words and `key=value` pairs, separated by commas; spaces don't matter.
+    ///
+    /// * One protocol: `tcp`, `udp`, `sctp`, `icmp`, their IPv6 forms `tcp6`, `udp6`, `sctp6`, `icmp6`, or any by
+    ///   number, `nw_proto=47`. A key such as `tcp_dst` implies its protocol.
+    /// * The family, where the addresses leave it open: `ip` or `ipv6`. `ipv6,tcp` is the same as `tcp6`; `tcp` alone
+    ///   is of the family that both ends have.
+    /// * `tcp_src`, `tcp_dst`, `udp_src`, `udp_dst`, `sctp_src`, `sctp_dst`; also `tp_src` and `tp_dst` after the
+    ///   protocol.
+    /// * `tcp_flags`, as a number, or `+syn-ack`: those with `+` must be set, those with `-` must not.
+    /// * `icmp_type`, `icmp_code`, `icmpv6_type`, `icmpv6_code`.
+    /// * `nw_ttl` (of injected packets), `ip_dscp`.
+    /// * `new`, the same as `ct_state=+new`: of live traffic, only the first packet of a connection.
+    ///
+    /// Numbers may be decimal or, with `0x`, hexadecimal. Errors carry the column in the text.
+    ///
+    /// ```
+    /// use traceflow_core::spec::PacketSpec;
+    ///
+    /// let dns: PacketSpec = "udp, udp_dst = 53".parse()?;
+    /// assert_eq!(dns, "udp_dst=0x35".parse()?);
+    /// assert_eq!(
+    ///     "tcp,udp_dst=53".parse::<PacketSpec>().unwrap_err().to_string(),
+    ///     "flow:1:5: udp_dst: belongs to UDP, but the packet is TCP; use tcp_dst, or udp instead of tcp"
+    /// );
+    /// # Ok::<(), traceflow_core::input::BadInput>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self, BadInput> {
+        read("flow", text)
+    }
+}
+
+/// A flow cut into items, with the text for the places in messages.
+struct Flow<'a> {
+    source: Source,
+    items: Vec<Item<'a>>,
+}
+
+/// `word`, or `word=value`.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    word: &'a str,
+    column: usize,
+    value: Option<&'a str>,
+}
+
+impl<'a> Flow<'a> {
+    fn new(label: &str, text: &'a str) -> Result<Self, BadInput> {
+        let mut flow = Self {
+            source: Source::new(label, text),
+            items: Vec::new(),
+        };
+        let mut rest = Cursor { text, column: 1 };
+        rest.skip_spaces();
+        if rest.text.is_empty() {
+            let expected = "a flow such as tcp,tcp_dst=80";
+            return Err(BadInput::new("", Problem::Empty { expected }).at(&flow.source, Place::START));
+        }
+        while !rest.text.is_empty() {
+            let item = rest.item();
+            if item.word.is_empty() {
+                return Err(flow.error(&item, invalid("there is nothing here", "one comma between two items")));
+            }
+            if let Some(first) = flow.items.iter().find(|known| known.word == item.word) {
+                let first = flow.place(first);
+                return Err(flow.error(&item, Problem::DuplicateKey { first }));
+            }
+            flow.items.push(item);
+            if rest.takes(',') && rest.text.is_empty() {
+                let after = Item {
+                    word: "",
+                    column: rest.column,
+                    value: None,
+                };
+                return Err(flow.error(
+                    &after,
+                    invalid("nothing follows the comma", "one comma between two items"),
+                ));
+            }
+        }
+        Ok(flow)
+    }
+
+    fn packet(&self) -> Result<PacketSpec, BadInput> {
+        let family = self.family()?;
+        let protocol = self.protocol(family)?;
+        let mut packet = protocol.map(PacketSpec::of).unwrap_or_default();
+        packet.family = packet.family.or(family);
+        for item in &self.items {
+            self.apply(item, &mut packet, protocol)?;
+        }
+        Ok(packet)
+    }
+
+    /// The family that the words say; two words that disagree are an error.
+    fn family(&self) -> Result<Option<IpFamily>, BadInput> {
+        let mut said: Option<(IpFamily, &Item<'_>)> = None;
+        for item in &self.items {
+            let Some((_, Some(family), _)) = PROTOCOLS.iter().find(|(word, ..)| *word == item.word) else {
+                continue;
+            };
+            match said {
+                Some((other, first)) if other != *family => {
+                    return Err(self.conflict(item, format!("{} says {other}", first.word), "keep one of them"));
+                }
+                _ => said = Some((*family, item)),
+            }
+        }
+        Ok(said.map(|(family, _)| family))
+    }
+
+    /// The protocol that a word says, or else that a key implies; two that disagree are an error.
+    fn protocol(&self, family: Option<IpFamily>) -> Result<Option<Protocol>, BadInput> {
+        let mut said: Option<(Protocol, &Item<'_>)> = None;
+        for item in &self.items {
+            let Some(protocol) = self.named_protocol(item)? else {
+                continue;
+            };
+            if let Some((_, first)) = said {
+                let what = format!("a packet has one protocol, and {} is given, too", first.word);
+                return Err(self.conflict(item, what, "keep one of them"));
+            }
+            said = Some((protocol, item));
+        }
+        for item in &self.items {
+            let Some(implied) = key(item.word).and_then(Key::protocol) else {
+                continue;
+            };
+            match said {
+                None => said = Some((implied, item)),
+                Some((protocol, first)) if !agree(implied, protocol, family) => {
+                    return Err(self.foreign_key(item, implied, protocol, first));
+                }
+                Some(_) => {}
+            }
+        }
+        match said {
+            Some((Protocol::ICMPV6, item)) if family == Some(IpFamily::V4) => {
+                Err(self.conflict(item, "ICMPv6 belongs to IPv6".to_owned(), "use icmp, or remove ip"))
+            }
+            said => Ok(said.map(|(protocol, _)| protocol)),
+        }
+    }
+
+    fn named_protocol(&self, item: &Item<'_>) -> Result<Option<Protocol>, BadInput> {
+        if let Some((_, _, protocol)) = PROTOCOLS.iter().find(|(word, ..)| *word == item.word) {
+            return Ok(*protocol);
+        }
+        match key(item.word) {
+            Some(Key::Protocol) => self.number(item, 0..=255).map(|number| Some(Protocol(number))),
+            _ => Ok(None),
+        }
+    }
+
+    fn apply(&self, item: &Item<'_>, packet: &mut PacketSpec, protocol: Option<Protocol>) -> Result<(), BadInput> {
+        if PROTOCOLS.iter().any(|(word, ..)| *word == item.word) || item.word == "new" {
+            if item.value.is_some() {
+                return Err(self.error(
+                    item,
+                    invalid("this word takes no value", format!("{} alone", item.word)),
+                ));
+            }
+            packet.new_only |= item.word == "new";
+            return Ok(());
+        }
+        let Some(key) = key(item.word) else {
+            return Err(self.unknown(item));
+        };
+        match key {
+            Key::Protocol => {}
+            Key::Ttl => packet.ttl = NonZeroU8::new(self.number(item, 1..=255)?),
+            Key::Dscp => packet.dscp = Some(self.number(item, 0..=63)?),
+            Key::ConnectionState => packet.new_only |= self.new_connections(item)?,
+            key => {
+                let applied = match &mut packet.transport {
+                    Some(transport) => self.apply_to(transport, key, item)?,
+                    None => false,
+                };
+                if !applied {
+                    return Err(self.portless(item, protocol));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets one field of the transport header; false if it has no such field.
+    fn apply_to(&self, transport: &mut TransportSpec, key: Key, item: &Item<'_>) -> Result<bool, BadInput> {
+        match (key, transport.ports_mut()) {
+            (Key::SourcePort(_), Some((port, _))) | (Key::DestinationPort(_), Some((_, port))) => {
+                *port = NonZeroU16::new(self.number(item, 1..=u16::MAX)?);
+                return Ok(true);
+            }
+            _ => {}
+        }
+        match (key, transport) {
+            (Key::TcpFlags, TransportSpec::Tcp { flags, .. }) => *flags = Some(self.tcp_flags(item)?),
+            (Key::IcmpType(_), TransportSpec::Icmp(header)) => header.icmp_type = Some(self.number(item, 0..=255)?),
+            (Key::IcmpCode(_), TransportSpec::Icmp(header)) => header.code = Some(self.number(item, 0..=255)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn number<T>(&self, item: &Item<'_>, range: RangeInclusive<T>) -> Result<T, BadInput>
+    where
+        T: TryFrom<u64> + Into<i64> + Copy + PartialOrd,
+    {
+        let (least, most): (i64, i64) = ((*range.start()).into(), (*range.end()).into());
+        let text = self.value(item, || format!("a number from {least} to {most}"))?;
+        let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        let numeric = text.bytes().all(|byte| byte.is_ascii_digit()) || parsed.is_ok();
+        match parsed.ok().and_then(|number| T::try_from(number).ok()) {
+            Some(number) if range.contains(&number) => Ok(number),
+            _ if numeric => {
+                let found = text.chars().take(24).collect();
+                Err(self.error(item, Problem::OutOfRange { found, least, most }))
+            }
+            _ => Err(self.error(
+                item,
+                invalid(
+                    format!("{} is not a number", quoted(text)),
+                    format!("a number from {least} to {most}"),
+                ),
+            )),
+        }
+    }
+
+    fn value(&self, item: &Item<'a>, expected: impl FnOnce() -> String) -> Result<&'a str, BadInput> {
+        match item.value {
+            Some(value) if !value.is_empty() => Ok(value),
+            _ => Err(self.error(
+                item,
+                invalid("a value is missing", format!("{}= and {}", item.word, expected())),
+            )),
+        }
+    }
+
+    fn tcp_flags(&self, item: &Item<'_>) -> Result<TcpFlagsMatch, BadInput> {
+        let text = self.value(item, || "a number or +syn-ack".to_owned())?;
+        if !text.starts_with(['+', '-']) {
+            return self
+                .number(item, 0..=255)
+                .map(|flags| TcpFlagsMatch::exactly(TcpFlags(flags)));
+        }
+        let (mut set, mut unset) = (0, 0);
+        for (at, _) in text.match_indices(['+', '-']) {
+            let name = text[at + 1..].split(['+', '-']).next().unwrap_or_default();
+            let Some((flag, _)) = FLAG_NAMES.iter().find(|(_, known)| *known == name) else {
+                let names = FLAG_NAMES.map(|(_, name)| name);
+                let found = format!("{} is not a TCP flag", quoted(name));
+                return Err(self.error(item, invalid(found, one_of(&names))));
+            };
+            match text.as_bytes()[at] {
+                b'+' => set |= flag.0,
+                _ => unset |= flag.0,
+            }
+        }
+        if set & unset != 0 {
+            return Err(self.conflict(item, "a flag can't be set and not set".to_owned(), "keep one of them"));
+        }
+        Ok(TcpFlagsMatch::new(TcpFlags(set), TcpFlags(unset)))
+    }
+
+    fn new_connections(&self, item: &Item<'_>) -> Result<bool, BadInput> {
+        match self.value(item, || "+new".to_owned())? {
+            "+new" | "+trk+new" | "+new+trk" => Ok(true),
+            other => Err(self.error(
+                item,
+                invalid(
+                    format!("{} is not a state that can be asked for", quoted(other)),
+                    "+new, the first packet of a connection",
+                ),
+            )),
+        }
+    }
+
+    fn unknown(&self, item: &Item<'_>) -> BadInput {
+        if ENDS.contains(&item.word) {
+            let (what, remedy) = (
+                "the ends of the trace are not part of the flow",
+                "name them as source and destination",
+            );
+            return self.error(
+                item,
+                Problem::Unsupported {
+                    what: what.into(),
+                    remedy: remedy.into(),
+                },
+            );
+        }
+        let meant = meant(item.word, WORDS.iter().copied());
+        self.error(item, Problem::UnknownField { meant, known: &WORDS })
+    }
+
+    fn foreign_key(&self, item: &Item<'_>, implied: Protocol, protocol: Protocol, first: &Item<'_>) -> BadInput {
+        let field = item.word.split_once('_').map_or("", |(_, field)| field);
+        let own = KEYS
+            .iter()
+            .find(|(word, key)| key.protocol() == Some(protocol) && word.ends_with(&format!("_{field}")));
+        let word = word_of(implied);
+        let remedy = match own {
+            Some((own, _)) => format!("use {own}, or {word} instead of {}", first.word),
+            None => format!("remove it, or use {word} instead of {}", first.word),
+        };
+        let what = format!("belongs to {implied}, but the packet is {protocol}").into();
+        let remedy = remedy.into();
+        self.error(item, Problem::Conflict { what, remedy })
+    }
+
+    fn portless(&self, item: &Item<'_>, protocol: Option<Protocol>) -> BadInput {
+        let what = match protocol {
+            Some(protocol) => format!("{protocol} has no ports"),
+            None => "which protocol's port this is, is not said".to_owned(),
+        };
+        self.conflict(item, what, "use tcp, udp or sctp")
+    }
+
+    fn conflict(&self, item: &Item<'_>, what: String, remedy: &'static str) -> BadInput {
+        let (what, remedy) = (what.into(), remedy.into());
+        self.error(item, Problem::Conflict { what, remedy })
+    }
+
+    fn error(&self, item: &Item<'_>, problem: Problem) -> BadInput {
+        let word: String = item.word.chars().take(24).flat_map(char::escape_debug).collect();
+        BadInput::new(word, problem).at(&self.source, self.place(item))
+    }
+
+    fn place(&self, item: &Item<'_>) -> Place {
+        Place {
+            line: 1,
+            column: u32::try_from(item.column).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What is left of the text, and the column that it starts in.
+struct Cursor<'a> {
+    text: &'a str,
+    column: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// The next `word` or `word=value` with the spaces around it.
+    fn item(&mut self) -> Item<'a> {
+        self.skip_spaces();
+        let column = self.column;
+        let word = self.until(|c| c.is_whitespace() || matches!(c, ',' | '='));
+        self.skip_spaces();
+        let value = self.takes('=').then(|| {
+            self.skip_spaces();
+            self.until(|c| c.is_whitespace() || c == ',')
+        });
+        self.skip_spaces();
+        Item { word, column, value }
+    }
+
+    fn until(&mut self, ends: impl Fn(char) -> bool) -> &'a str {
+        let (taken, rest) = self.text.split_at(self.text.find(ends).unwrap_or(self.text.len()));
+        self.column += taken.chars().count();
+        self.text = rest;
+        taken
+    }
+
+    fn skip_spaces(&mut self) {
+        self.until(|c| !c.is_whitespace());
+    }
+
+    fn takes(&mut self, wanted: char) -> bool {
+        let Some(rest) = self.text.strip_prefix(wanted) else {
+            return false;
+        };
+        self.text = rest;
+        self.column += 1;
+        true
+    }
+}
+
+impl Key {
+    /// The protocol that this key is about, if it is about one.
+    fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::SourcePort(protocol) | Self::DestinationPort(protocol) => protocol,
+            Self::TcpFlags => Some(Protocol::TCP),
+            Self::IcmpType(protocol) | Self::IcmpCode(protocol) => Some(protocol),
+            Self::Protocol | Self::Ttl | Self::Dscp | Self::ConnectionState => None,
+        }
+    }
+}
+
+fn key(word: &str) -> Option<Key> {
+    KEYS.iter().find(|(known, _)| *known == word).map(|(_, key)| *key)
+}
+
+/// Whether a key of `implied` may stand in a packet of `protocol`: over IPv6, `icmp` means ICMPv6.
+fn agree(implied: Protocol, protocol: Protocol, family: Option<IpFamily>) -> bool {
+    implied == protocol || (family == Some(IpFamily::V6) && protocol == Protocol::ICMP && implied == Protocol::ICMPV6)
+}
+
+fn word_of(protocol: Protocol) -> &'static str {
+    let found = PROTOCOLS.iter().find(|(_, _, known)| *known == Some(protocol));
+    found.map_or("nw_proto", |(word, ..)| word)
+}
+
+fn invalid(found: impl Into<String>, expected: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::Invalid {
+        found: found.into(),
+        expected: expected.into(),
+    }
+}
+
+/// All words, for messages.
+const WORDS: [&str; PROTOCOLS.len() + KEYS.len() + 1] = {
+    let mut words = ["new"; PROTOCOLS.len() + KEYS.len() + 1];
+    let mut at = 0;
+    while at < PROTOCOLS.len() {
+        words[at] = PROTOCOLS[at].0;
+        at += 1;
+    }
+    while at < PROTOCOLS.len() + KEYS.len() {
+        words[at] = KEYS[at - PROTOCOLS.len()].0;
+        at += 1;
+    }
+    words
+};
+
+/// Reads a flow; messages call it `label`.
+pub(super) fn read(label: &str, text: &str) -> Result<PacketSpec, BadInput> {
+    Flow::new(label, text)?.packet()
+}
