@@ -93,6 +93,10 @@ impl Protocol {
     pub const TCP: Self = Self(6);
     /// User Datagram Protocol, RFC 768.
     pub const UDP: Self = Self(17);
+    /// IPv6's fragment header, RFC 8200, section 4.5.
+    pub(super) const FRAGMENT: Self = Self(44);
+    /// The authentication header, RFC 4302.
+    pub(super) const AUTHENTICATION: Self = Self(51);
     /// ICMP for IPv6, RFC 4443.
     pub const ICMPV6: Self = Self(58);
     /// Stream Control Transmission Protocol, RFC 9260.

@@ -13,13 +13,11 @@ use std::net::IpAddr;
 use etherparse::err::Layer;
 use etherparse::err::ip::LaxHeaderSliceError;
 use etherparse::err::packet::SliceError;
-use etherparse::{
-    Ipv6ExtensionSlice, LaxIpSlice, LaxIpv4Slice, LaxIpv6Slice, LaxNetSlice, LaxSlicedPacket, ether_type,
-};
+use etherparse::{LaxIpSlice, LaxIpv4Slice, LaxIpv6Slice, LaxNetSlice, LaxSlicedPacket, ether_type};
 
 use super::encode::{ETHERNET_LENGTH, IPV6_LENGTH};
 use super::{IpHeader, Nonce, Packet, Protocol};
-use transport::{read_nonce, read_transport};
+use transport::{field, read_nonce, read_transport};
 
 pub use error::CaptureError;
 pub use transport::CapturedTransport;
@@ -185,17 +183,26 @@ fn read_ipv6(ip: &LaxIpv6Slice<'_>) -> CapturedPacket {
 const LATER_FRAGMENT: &[u8] = &[];
 
 /// The protocol of an IPv6 fragment, if it is not its packet's first.
+///
+/// etherparse's own iterator over extension headers must not be used here: behind the last header of a chain that was
+/// cut off it reads on, out of bounds (0.21.0).
 fn later_fragment_of(ip: &LaxIpv6Slice<'_>) -> Option<Protocol> {
     if !ip.is_payload_fragmented() {
         return None;
     }
-    ip.extensions()
-        .clone()
-        .into_iter()
-        .find_map(|extension| match extension {
-            Ipv6ExtensionSlice::Fragment(header) if header.fragment_offset().value() != 0 => {
-                Some(Protocol(header.next_header().0))
-            }
-            _ => None,
-        })
+    let mut next = Protocol(ip.header().next_header().0);
+    let mut rest = ip.extensions().slice();
+    while next.is_extension_header() {
+        let [following, units, offset @ ..]: [u8; 4] = field(rest, 0)?;
+        let length = match next {
+            Protocol::FRAGMENT if u16::from_be_bytes(offset) >> 3 != 0 => return Some(Protocol(following)),
+            Protocol::FRAGMENT => 8,
+            // RFC 4302, section 2.2, counts in other units than all others (RFC 6564, section 4).
+            Protocol::AUTHENTICATION => (usize::from(units) + 2) * 4,
+            _ => (usize::from(units) + 1) * 8,
+        };
+        next = Protocol(following);
+        rest = rest.get(length..)?;
+    }
+    None
 }

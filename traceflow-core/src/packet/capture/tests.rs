@@ -274,6 +274,15 @@ fn a_later_ipv6_fragment_has_its_protocol_only() {
 }
 
 #[test]
+fn a_fragment_whose_chain_of_headers_is_cut_is_read() {
+    // Found by fuzzing: the fragment header announces options, and the frame ends.
+    let frame = with_extension_headers(&ipv6_udp(), FRAGMENT, &[DESTINATION_OPTIONS, 0, 0, 1, 0, 0, 0, 9]);
+    let captured = CapturedPacket::from_frame(&frame[..62]).unwrap();
+    assert_eq!(captured.protocol, Protocol(DESTINATION_OPTIONS));
+    assert_eq!((captured.transport, captured.nonce), (CapturedTransport::None, None));
+}
+
+#[test]
 fn only_an_sctp_init_has_a_nonce() {
     let mut packet = ipv4_udp();
     packet.transport = Transport::Sctp {

@@ -116,6 +116,6 @@ pub(super) fn read_nonce(protocol: Protocol, bytes: &[u8]) -> Option<Nonce> {
 }
 
 /// The `N` bytes from byte `start` on, if they are all there.
-fn field<const N: usize>(bytes: &[u8], start: usize) -> Option<[u8; N]> {
+pub(super) fn field<const N: usize>(bytes: &[u8], start: usize) -> Option<[u8; N]> {
     bytes.get(start..)?.first_chunk().copied()
 }
