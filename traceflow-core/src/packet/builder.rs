@@ -314,7 +314,7 @@ impl Protocol {
     }
 
     /// IANA's "IPv6 Extension Header Types", without ESP, behind which nobody sees, and those for experiments.
-    pub(super) fn is_extension_header(self) -> bool {
+    pub(crate) fn is_extension_header(self) -> bool {
         matches!(self.0, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140)
     }
 }

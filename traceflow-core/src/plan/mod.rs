@@ -8,7 +8,9 @@ use crate::inventory::Owner;
 use crate::names::{NodeName, ObjectName};
 use crate::packet::{MacAddress, Packet};
 
+mod ends;
 mod matching;
+mod resolve;
 
 pub(crate) use matching::FLAG_NAMES;
 pub use matching::{FlowMatch, TcpFlagsMatch};

@@ -9,9 +9,10 @@ use std::time::Duration;
 use super::packet::{IcmpSpec, PacketSpec, TransportSpec};
 use super::trace::{Destination, Source, TraceSpec, TraceSpecBuilder};
 use crate::input::{self, BadInput, Document, Documents, Field, Problem};
+use crate::inventory::Inventory;
 use crate::names::ObjectName;
 use crate::packet::{IpFamily, Protocol, TcpFlags};
-use crate::plan::{Choice, TcpFlagsMatch};
+use crate::plan::{Choice, Plan, TcpFlagsMatch};
 
 /// The fields of each mapping of a manifest, in the order in which messages list them.
 mod fields {
@@ -139,6 +140,14 @@ impl Manifest {
     /// `spec` as it was written.
     pub fn written_spec(&self) -> serde_json::Value {
         self.written("spec")
+    }
+
+    /// The plan for this question; mistakes have their place in the file.
+    ///
+    /// # Errors
+    /// As [`Plan::resolve`].
+    pub fn plan(&self, inventory: &dyn Inventory, random: &mut fastrand::Rng) -> Result<Plan, BadInput> {
+        Plan::resolve(&self.spec, inventory, random).map_err(|error| self.locate(error))
     }
 
     /// A mistake about a field of this object, such as the planner finds, with its place in the file: that of the

@@ -217,6 +217,24 @@ impl PacketSpec {
     }
 }
 
+impl PacketSpec {
+    /// Checks that a packet of this family can have the protocol.
+    pub(crate) fn check_protocol(&self, family: IpFamily) -> Result<(), BadInput> {
+        let Some(TransportSpec::Other { protocol }) = self.transport else {
+            return Ok(());
+        };
+        if family == IpFamily::V4 || !protocol.is_extension_header() {
+            return Ok(());
+        }
+        let number = protocol.0;
+        let problem = Problem::Unsupported {
+            what: format!("{number} is an IPv6 extension header, not a transport protocol").into(),
+            remedy: "use the number of the protocol behind it".into(),
+        };
+        Err(BadInput::new("spec.packet.ipv6Header.nextHeader", problem))
+    }
+}
+
 impl TransportSpec {
     /// The header of this protocol with everything open.
     pub fn of(protocol: Protocol) -> Self {
@@ -272,6 +290,20 @@ impl TransportSpec {
             | Self::Sctp { source, destination } => Some((source, destination)),
             Self::Icmp(_) | Self::Other { .. } => None,
         }
+    }
+
+    /// Whether the protocol has ports, and the destination's is open.
+    pub(super) fn lacks_destination_port(&self) -> bool {
+        matches!(self.ports(), Some((_, None)))
+    }
+
+    /// The error for it.
+    pub(crate) fn missing_destination_port(&self) -> BadInput {
+        let key = self.key().unwrap_or_default();
+        let remedy =
+            format!("add the port that the packet goes to, in -f {key}_dst; only of a Service the first is taken");
+        let field = format!("spec.packet.transportHeader.{key}.dstPort");
+        BadInput::new(field, Problem::Missing { remedy: remedy.into() })
     }
 
     /// The name of its field in `transportHeader`.

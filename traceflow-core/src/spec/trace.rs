@@ -178,6 +178,9 @@ impl TraceSpecBuilder {
         let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         check_timeout(timeout)?;
         self.check_family()?;
+        if let Some(family) = self.packet.family {
+            self.packet.check_protocol(family)?;
+        }
         let (packet, choices) = (self.packet.clone(), self.choices.clone());
         let ask = if self.live {
             self.live_ask()?
@@ -285,21 +288,17 @@ fn check_injectable(packet: &PacketSpec, destination: &Destination) -> Result<()
             "trace live traffic (-L), or remove this",
         ));
     }
-    let Some((transport, (_, None))) = packet.transport.as_ref().and_then(|t| Some((t, t.ports()?))) else {
+    let Some(transport) = packet
+        .transport
+        .as_ref()
+        .filter(|transport| transport.lacks_destination_port())
+    else {
         return Ok(());
     };
     match destination {
         Destination::Service(_) => Ok(()),
-        Destination::Pod(_) | Destination::Ip(_) => Err(missing_destination_port(transport)),
+        Destination::Pod(_) | Destination::Ip(_) => Err(transport.missing_destination_port()),
     }
-}
-
-fn missing_destination_port(transport: &TransportSpec) -> BadInput {
-    let key = transport.key().unwrap_or("tcp");
-    missing(
-        format!("spec.packet.transportHeader.{key}.dstPort"),
-        format!("add the port that the packet goes to ({key}_dst in -f); only a Service has a port to start with"),
-    )
 }
 
 /// What a switch can't match, and what changes on the way, can't be asked of live traffic.
