@@ -17,8 +17,8 @@ pub enum Error {
         /// What it can't do, as a verb phrase: `follow real traffic`.
         what: Arc<str>,
     },
-    /// All marks were in use for the whole time. Ask again later.
-    #[error("busy: {position} in the queue when the time was over")]
+    /// All marks were in use for the whole time, or another trace of the very same connection was. Ask again later.
+    #[error("busy: {} in the queue when the time was over", ordinal(*position))]
     Busy {
         /// 1-based place in the queue when the time ran out.
         position: usize,
@@ -32,7 +32,34 @@ pub enum Error {
         #[source]
         source: DatapathError,
     },
+    /// The trace was cancelled; what it had put in place is gone.
+    #[error("the trace was cancelled")]
+    Cancelled,
     /// The tracer was closed.
     #[error("the tracer was closed")]
     Closed,
+}
+
+fn ordinal(position: usize) -> String {
+    let suffix = match (position % 10, position % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{position}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_says_the_place_in_the_queue_as_people_do() {
+        let places = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal).join(" ");
+        assert_eq!(places, "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 111th");
+        let busy = Error::Busy { position: 2 };
+        assert_eq!(busy.to_string(), "busy: 2nd in the queue when the time was over");
+    }
 }
