@@ -1,5 +1,8 @@
 //! The answer: the packet's path, how it ended, and what is missing.
 
+pub(crate) mod path;
+pub(crate) mod verdict;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -28,6 +31,22 @@ pub struct Trace {
     pub attempts: u8,
     /// What else the reader must know: nodes that were not watched, evidence that was lost.
     pub notes: Vec<String>,
+}
+
+impl Trace {
+    /// The answer of a model alone: nothing was sent and nothing was touched.
+    pub fn predicted(plan: Arc<Plan>, prediction: Prediction) -> Self {
+        Self {
+            plan,
+            mode: Mode::Predicted,
+            hops: prediction.hops,
+            verdict: prediction.verdict,
+            captured: None,
+            unseen: Vec::new(),
+            attempts: 0,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// How an answer was found.
@@ -115,6 +134,30 @@ pub enum Verdict {
     Unanswered(Box<Silence>),
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivered { node } => write!(f, "delivered on {node}"),
+            Self::Dropped { node, reason } => write_end(f, "dropped", node, reason.as_ref()),
+            Self::Rejected { node, reason } => write_end(f, "rejected", node, reason.as_ref()),
+            Self::LeftNetwork { node } => write!(f, "sent out of the network by {node}"),
+            Self::NoneDropped { passed } => write!(f, "{passed} matching packets passed, none dropped"),
+            Self::Unanswered(silence) => match silence.causes.first() {
+                Some(cause) => write!(f, "not seen to its end: {cause}"),
+                None => f.write_str("not seen to its end"),
+            },
+        }
+    }
+}
+
+fn write_end(f: &mut fmt::Formatter<'_>, word: &str, node: &NodeName, reason: Option<&DropReason>) -> fmt::Result {
+    write!(f, "{word} on {node}")?;
+    match reason {
+        Some(reason) => write!(f, ": {reason}"),
+        None => Ok(()),
+    }
+}
+
 /// What is known when the packet was not seen to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silence {
@@ -171,6 +214,12 @@ pub enum Cause {
         /// The node, if its name is known.
         node: Option<NodeName>,
     },
+    /// A model of the network has the packet discarded on the node that stayed silent: the datapath may drop it where
+    /// nothing watches.
+    PredictedEnd {
+        /// [`Verdict::Dropped`] or [`Verdict::Rejected`].
+        verdict: Box<Verdict>,
+    },
 }
 
 impl fmt::Display for Cause {
@@ -189,6 +238,7 @@ impl fmt::Display for Cause {
             Self::LostInside { node } => write!(f, "node {node} lost the packet before any watched point saw it"),
             Self::NotWatched { node: Some(node) } => write!(f, "the packet went on to {node}, which was not watched"),
             Self::NotWatched { node: None } => f.write_str("the packet went on to a node that was not watched"),
+            Self::PredictedEnd { verdict } => write!(f, "the model of the network has it {verdict}"),
         }
     }
 }
