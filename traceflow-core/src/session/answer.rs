@@ -1,0 +1,146 @@
+//! What a trace found out, as the answer that the caller gets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::attempt::Attempt;
+use super::listening::best;
+use super::single::Setup;
+use super::work::{Removal, Stage, Work};
+use crate::names::NodeName;
+use crate::plan::Question;
+use crate::trace::path::Path;
+use crate::trace::verdict::{Evidence, Troubles, ending, silence, unseen};
+use crate::trace::{Hop, Mode, Trace, Verdict};
+
+/// Everything that a session knows at its end.
+pub(super) struct Findings<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) start: Option<&'a NodeName>,
+    pub(super) lifetime: Duration,
+    pub(super) work: &'a BTreeMap<NodeName, Work>,
+    pub(super) removals: &'a BTreeMap<NodeName, Removal>,
+    pub(super) attempts: &'a [Attempt],
+    pub(super) troubles: &'a Troubles,
+    pub(super) seen: &'a BTreeSet<NodeName>,
+    pub(super) matched: Option<u64>,
+}
+
+pub(super) fn answer(findings: Findings<'_>) -> Trace {
+    let nothing = Attempt::new(None);
+    let best = best(findings.attempts).unwrap_or(&nothing);
+    let path = best.path();
+    let not_watched = not_watched(&findings);
+    let live = matches!(findings.setup.plan.question, Question::Live { .. });
+    let captured = best.captured().and_then(|sighting| sighting.packet.clone());
+    Trace {
+        plan: findings.setup.plan.clone(),
+        mode: if live { Mode::Live } else { Mode::Injected },
+        hops: path.hops.clone(),
+        verdict: verdict(&findings, path, &not_watched),
+        captured: captured.filter(|_| live),
+        unseen: predicted_but_unseen(&findings, path),
+        attempts: if live { 0 } else { findings.attempts.len() as u8 },
+        notes: notes(&findings, best, &not_watched),
+    }
+}
+
+fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName>) -> Verdict {
+    if let Some(verdict) = ending(&path.hops).filter(|_| path.has_end()) {
+        return verdict;
+    }
+    let matched = findings.matched.unwrap_or(0);
+    if dropped_only(findings) && matched > 0 {
+        return Verdict::NoneDropped { passed: matched };
+    }
+    Verdict::Unanswered(Box::new(silence(&Evidence {
+        path,
+        start: findings.start,
+        live: matches!(findings.setup.plan.question, Question::Live { .. }),
+        matched,
+        not_watched,
+        troubles: findings.troubles,
+        prediction: findings.setup.prediction.as_ref(),
+    })))
+}
+
+fn dropped_only(findings: &Findings<'_>) -> bool {
+    matches!(findings.setup.plan.question, Question::Live { dropped_only: true, .. })
+}
+
+/// Where only drops were asked for, the way to the drop isn't missing.
+fn predicted_but_unseen(findings: &Findings<'_>, path: &Path) -> Vec<Hop> {
+    match &findings.setup.prediction {
+        Some(prediction) if !dropped_only(findings) => unseen(prediction, &path.hops),
+        _ => Vec::new(),
+    }
+}
+
+fn not_watched(findings: &Findings<'_>) -> BTreeSet<NodeName> {
+    let scope = &findings.setup.scope;
+    let reserve = scope.reserve.iter().map(|watched| &watched.node);
+    let left_out = findings.work.iter().filter(|(_, work)| work.stage == Stage::LeftOut);
+    let never = scope
+        .out_of_reach
+        .iter()
+        .chain(reserve)
+        .chain(left_out.map(|(node, _)| node));
+    never.filter(|node| !findings.seen.contains(*node)).cloned().collect()
+}
+
+/// What else the reader must know, the weightiest first.
+fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeName>) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (node, removal) in findings.removals {
+        if let Removal::GivenUp(error) = removal {
+            let lifetime = findings.lifetime.as_secs();
+            notes.push(format!(
+                "node {node} could not be cleaned up: {error}; what is left goes by itself within {lifetime} s"
+            ));
+        }
+    }
+    if let Some(second) = findings.attempts.get(1)
+        && second.nonce == best.nonce
+    {
+        notes.push("the first packet was not seen to its end; this is the second".to_owned());
+    }
+    let troubles = findings.troubles;
+    notes.extend(
+        troubles
+            .failed
+            .iter()
+            .map(|(node, error)| format!("node {node} failed: {error}")),
+    );
+    notes.extend(
+        troubles
+            .restarted
+            .iter()
+            .map(|node| format!("the datapath of node {node} restarted")),
+    );
+    notes.extend(
+        troubles
+            .lost
+            .iter()
+            .map(|(node, count)| format!("node {node} lost about {count} reports")),
+    );
+    let overflow: u64 = findings.attempts.iter().map(|attempt| attempt.overflow).sum();
+    if overflow > 0 {
+        notes.push(format!("{overflow} more sightings were too many to keep"));
+    }
+    let live = matches!(findings.setup.plan.question, Question::Live { .. });
+    if !not_watched.is_empty() && (live || !best.path().complete) {
+        notes.push(format!("not watched: {}", list(not_watched)));
+    }
+    notes
+}
+
+/// A large cluster's nodes would drown the answer.
+const MOST_NAMES: usize = 10;
+
+fn list(nodes: &BTreeSet<NodeName>) -> String {
+    let names: Vec<&str> = nodes.iter().take(MOST_NAMES).map(NodeName::as_str).collect();
+    match nodes.len() - names.len() {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}

@@ -1,0 +1,119 @@
+//! What was seen of one packet.
+
+use std::net::IpAddr;
+
+use super::identity::{Identity, is_of_traffic, nonce_of};
+use crate::datapath::Sighting;
+use crate::names::NodeName;
+use crate::observation::Action;
+use crate::packet::Nonce;
+use crate::plan::FlowMatch;
+use crate::trace::path::{Beginning, Path, assemble};
+
+/// The sightings of one packet: an injected one, or the real one that was followed.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The injected packet's; `None` for real traffic.
+    pub(super) nonce: Option<Nonce>,
+    identity: Option<Identity>,
+    sightings: Vec<Sighting>,
+    path: Path,
+    /// Sightings beyond [`MOST_SIGHTINGS`].
+    pub(super) overflow: u64,
+}
+
+/// More sightings of one packet than any path has; a node that reports for ever can't fill the memory.
+const MOST_SIGHTINGS: usize = 256;
+
+/// What a sighting was to an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admitted {
+    /// New, and evidence.
+    New,
+    /// Known already, or one too many.
+    Redundant,
+    /// Of another packet.
+    Foreign,
+}
+
+impl Attempt {
+    pub(super) fn new(nonce: Option<Nonce>) -> Self {
+        Self {
+            nonce,
+            identity: None,
+            sightings: Vec::new(),
+            path: Path {
+                hops: Vec::new(),
+                exit: None,
+                complete: false,
+            },
+            overflow: 0,
+        }
+    }
+
+    /// Whether the sighting carries this attempt's nonce, or none at all.
+    pub(super) fn may_own(&self, sighting: &Sighting) -> bool {
+        match (self.nonce, nonce_of(sighting)) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        }
+    }
+
+    /// Takes a sighting of real traffic, if it is of the packet that was seen first.
+    pub(super) fn admit_live(
+        &mut self,
+        sighting: Sighting,
+        matching: &FlowMatch,
+        dropped_only: bool,
+        view: &View<'_>,
+    ) -> Admitted {
+        let dropped = |action: &Action| matches!(action, Action::Dropped | Action::Rejected);
+        if !is_of_traffic(matching, &sighting)
+            || (dropped_only && !sighting.observations.iter().any(|seen| dropped(&seen.action)))
+            || self
+                .identity
+                .as_ref()
+                .is_some_and(|identity| !identity.is_of(&sighting))
+        {
+            return Admitted::Foreign;
+        }
+        if self.identity.is_none() {
+            self.identity = Identity::of(&sighting);
+        }
+        self.admit(sighting, view)
+    }
+
+    /// Takes a sighting that is known to be of this packet.
+    pub(super) fn admit(&mut self, sighting: Sighting, view: &View<'_>) -> Admitted {
+        if self.sightings.contains(&sighting) {
+            return Admitted::Redundant;
+        }
+        if self.sightings.len() == MOST_SIGHTINGS {
+            self.overflow += 1;
+            return Admitted::Redundant;
+        }
+        self.sightings.push(sighting);
+        self.path = assemble(&self.sightings, view.beginning, view.node_at);
+        Admitted::New
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The sighting that shows the packet as it left the first node of its path.
+    pub(super) fn captured(&self) -> Option<&Sighting> {
+        let captured = |node: &NodeName| {
+            let here = self.sightings.iter().filter(|sighting| sighting.node == *node);
+            here.filter(|sighting| sighting.packet.is_some())
+                .max_by_key(|sighting| sighting.step)
+        };
+        self.path.hops.iter().find_map(|hop| captured(&hop.node))
+    }
+}
+
+/// How sightings are put together.
+pub(super) struct View<'a> {
+    pub(super) beginning: &'a Beginning,
+    pub(super) node_at: &'a dyn Fn(IpAddr) -> Option<NodeName>,
+}

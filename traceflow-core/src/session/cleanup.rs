@@ -1,0 +1,81 @@
+//! The one way out: whatever was touched is removed before the trace is over.
+
+use std::time::Instant;
+
+use super::single::{Conclusion, Phase, Session};
+use super::work::{REMOVAL_PATIENCE, Removal, Work, no_answer};
+use super::{Progress, Task};
+use crate::datapath::{DatapathError, Removed};
+use crate::names::NodeName;
+
+impl Session {
+    /// Something of the trace can be on this node.
+    pub(super) fn touch(&mut self, node: &NodeName, now: Instant) {
+        let work = self.work.entry(node.clone()).or_insert_with(Work::bystander);
+        work.touched = true;
+        if self.phase == Phase::CleaningUp && !self.removals.contains_key(node) {
+            self.remove(node.clone(), 1, now);
+        }
+    }
+
+    /// The answer is known; it is given when everything is removed.
+    pub(super) fn conclude(&mut self, conclusion: Conclusion, now: Instant) {
+        self.conclusion = conclusion;
+        self.phase = Phase::CleaningUp;
+        self.progress.push_back(Progress::CleaningUp);
+        let touched = self.work.iter().filter(|(_, work)| work.touched);
+        let touched: Vec<NodeName> = touched.map(|(node, _)| node.clone()).collect();
+        for node in touched {
+            self.remove(node, 1, now);
+        }
+        self.finish_if_clean();
+    }
+
+    fn remove(&mut self, node: NodeName, n: u8, now: Instant) {
+        self.removals.insert(node.clone(), Removal::begin(n, now));
+        self.command(node, Task::Remove(self.probe.clone()));
+    }
+
+    pub(super) fn handle_removed(&mut self, node: &NodeName, result: Result<Removed, DatapathError>, now: Instant) {
+        let Some(removal) = self.removals.get_mut(node) else {
+            return;
+        };
+        let Removal::Running(n, _) = *removal else { return };
+        match result {
+            Ok(removed) => {
+                *removal = Removal::Done;
+                self.matched = sum(self.matched, removed.matched);
+            }
+            Err(error) => *removal = Removal::failed(n, error, now),
+        }
+        self.finish_if_clean();
+    }
+
+    pub(super) fn handle_removal_timeouts(&mut self, now: Instant) {
+        let due = self
+            .removals
+            .iter()
+            .filter(|(_, removal)| removal.deadline().is_some_and(|until| until <= now));
+        let due: Vec<NodeName> = due.map(|(node, _)| node.clone()).collect();
+        for node in due {
+            match self.removals.get(&node) {
+                Some(&Removal::Pausing(n, _)) => self.remove(node, n + 1, now),
+                _ => self.handle_removed(&node, Err(no_answer(REMOVAL_PATIENCE)), now),
+            }
+        }
+    }
+
+    fn finish_if_clean(&mut self) {
+        if self.phase == Phase::CleaningUp && self.removals.values().all(Removal::over) {
+            self.finish();
+        }
+    }
+}
+
+/// Unknown is nothing to add, not zero.
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
+    }
+}

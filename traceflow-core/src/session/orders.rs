@@ -1,0 +1,38 @@
+//! Numbers for commands, so that each result finds back to what it is the result of.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Command, Order, OrderId};
+
+/// The orders that were given and have no result yet.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    last: u64,
+    queue: VecDeque<Order>,
+    pending: HashMap<OrderId, Command>,
+}
+
+impl Orders {
+    /// Gives an order in the place of `supersedes`, if that has no result yet.
+    pub(super) fn give(&mut self, command: Command, supersedes: Option<OrderId>) -> OrderId {
+        self.last += 1;
+        let id = OrderId(self.last);
+        let supersedes = supersedes.filter(|earlier| self.pending.remove(earlier).is_some());
+        self.pending.insert(id, command.clone());
+        self.queue.push_back(Order {
+            id,
+            supersedes,
+            command,
+        });
+        id
+    }
+
+    /// What this is the result of; `None` if nobody waits for it any more.
+    pub(super) fn take(&mut self, id: OrderId) -> Option<Command> {
+        self.pending.remove(&id)
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Order> {
+        self.queue.pop_front()
+    }
+}
