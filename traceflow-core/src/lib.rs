@@ -5,12 +5,15 @@ pub mod error;
 pub mod fanout;
 pub mod input;
 pub mod inventory;
+pub mod mark;
 pub mod names;
 pub mod observation;
 pub mod packet;
 pub mod plan;
 pub mod render;
+pub mod session;
 pub mod spec;
 pub mod trace;
+pub mod tracer;
 
 pub use error::Error;

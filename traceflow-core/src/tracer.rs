@@ -1,0 +1,435 @@
+//! The traces of one process: the state machines, carried out on datapaths.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use futures_util::future::{AbortHandle, Abortable, Aborted};
+use futures_util::stream::{FuturesUnordered, SelectAll};
+use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
+
+use crate::datapath::{Datapath, DatapathError, Removed, Report, TraceId};
+use crate::error::Error;
+use crate::inventory::Inventory;
+use crate::names::NodeName;
+use crate::plan::{End, Plan};
+use crate::session::{Command, Event, Order, OrderId, Progress, Request, Sessions, Task, Watch};
+use crate::trace::{Predictor, Trace};
+
+/// Traces packets over the datapaths of many nodes, any number of traces at a time.
+///
+/// Dropping it is polite: the traces that run are finished and everything is removed in the background, as long as the
+/// runtime lives. [`close`](Self::close) waits for that.
+pub struct Tracer {
+    calls: mpsc::UnboundedSender<Call>,
+    predictor: Option<Arc<dyn Predictor>>,
+    last: AtomicU64,
+}
+
+impl Tracer {
+    /// A tracer to be, which knows names and addresses from `inventory`.
+    pub fn builder(inventory: Arc<dyn Inventory>) -> Builder {
+        Builder {
+            inventory,
+            predictor: None,
+            datapaths: Vec::new(),
+            seed: None,
+        }
+    }
+
+    /// Starts a trace that watches the nodes on the predicted path; all of them where there is no prediction.
+    ///
+    /// The trace runs whether or not the returned future is polled, until that is dropped.
+    pub fn trace(&self, plan: impl Into<Arc<Plan>>) -> Tracing {
+        self.trace_watching(Watch::Path, plan)
+    }
+
+    /// Starts a trace that watches these nodes.
+    pub fn trace_watching(&self, watch: Watch, plan: impl Into<Arc<Plan>>) -> Tracing {
+        let plan = plan.into();
+        let trace = TraceId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        let prediction = self
+            .predictor
+            .as_ref()
+            .and_then(|predictor| predictor.predict(&plan).ok());
+        let (answer, answered) = oneshot::channel();
+        let (progress, progressed) = mpsc::unbounded_channel();
+        let caller = Caller {
+            span: span(trace, &plan),
+            progress,
+            answer,
+        };
+        let request = Request {
+            trace,
+            plan,
+            prediction,
+            watch,
+        };
+        // If the driver is gone, the answer's channel is closed with it and the future says so.
+        let _ = self.calls.send(Call::Trace(request, caller));
+        Tracing {
+            trace,
+            progress: progressed,
+            answer: answered,
+            calls: self.calls.clone(),
+            answered: false,
+        }
+    }
+
+    /// Ends all traces with [`Error::Closed`] and waits until everything is removed and detached.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] with the first node that could not be detached.
+    pub async fn close(self) -> Result<(), Error> {
+        let (done, closed) = oneshot::channel();
+        let _ = self.calls.send(Call::Close(done));
+        // Without a driver there is nothing left to close.
+        closed.await.unwrap_or(Ok(()))
+    }
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracer").finish_non_exhaustive()
+    }
+}
+
+/// What a [`Tracer`] is made of.
+pub struct Builder {
+    inventory: Arc<dyn Inventory>,
+    predictor: Option<Arc<dyn Predictor>>,
+    datapaths: Vec<Arc<dyn Datapath>>,
+    seed: Option<u64>,
+}
+
+impl Builder {
+    /// Narrows traces to the predicted path and explains silence with the prediction.
+    #[must_use]
+    pub fn predictor(mut self, predictor: Arc<dyn Predictor>) -> Self {
+        self.predictor = Some(predictor);
+        self
+    }
+
+    /// Adds a node. Of two with one name the later counts.
+    #[must_use]
+    pub fn datapath(mut self, datapath: Arc<dyn Datapath>) -> Self {
+        self.datapaths.push(datapath);
+        self
+    }
+
+    /// Adds nodes.
+    #[must_use]
+    pub fn datapaths(mut self, datapaths: impl IntoIterator<Item = Arc<dyn Datapath>>) -> Self {
+        self.datapaths.extend(datapaths);
+        self
+    }
+
+    /// Makes the choice of nonces reproducible.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the driver, a task of the current runtime. Nothing is attached before the first trace.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with its time driver enabled.
+    pub fn start(self) -> Tracer {
+        let (calls, called) = mpsc::unbounded_channel();
+        let rng = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let datapaths: BTreeMap<NodeName, Arc<dyn Datapath>> = self
+            .datapaths
+            .into_iter()
+            .map(|datapath| (datapath.node().clone(), datapath))
+            .collect();
+        let nodes = datapaths
+            .iter()
+            .map(|(node, datapath)| (node.clone(), datapath.capabilities().clone()));
+        let driver = Driver {
+            sessions: Sessions::new(nodes, self.inventory, rng),
+            reports: datapaths.values().map(labelled_reports).collect(),
+            datapaths,
+            running: FuturesUnordered::new(),
+            aborts: HashMap::new(),
+            callers: HashMap::new(),
+            closers: Vec::new(),
+        };
+        tokio::spawn(driver.run(called));
+        Tracer {
+            calls,
+            predictor: self.predictor,
+            last: AtomicU64::new(0),
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A trace that runs: a future of its answer, with news on the way. Dropping it cancels the trace, and what it had put
+/// in place is removed in the background.
+#[derive(Debug)]
+pub struct Tracing {
+    trace: TraceId,
+    progress: mpsc::UnboundedReceiver<Progress>,
+    answer: oneshot::Receiver<Result<Box<Trace>, Error>>,
+    calls: mpsc::UnboundedSender<Call>,
+    answered: bool,
+}
+
+impl Tracing {
+    /// Its number, as the `tracing` spans have it.
+    pub fn id(&self) -> TraceId {
+        self.trace
+    }
+
+    /// The next news; `None` when there will be no more because the answer is there. Cancelling it loses nothing.
+    pub async fn progress(&mut self) -> Option<Progress> {
+        self.progress.recv().await
+    }
+}
+
+impl Future for Tracing {
+    type Output = Result<Trace, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = std::task::ready!(Pin::new(&mut self.answer).poll(context));
+        self.answered = true;
+        Poll::Ready(answer.unwrap_or(Err(Error::Closed)).map(|trace| *trace))
+    }
+}
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        if !self.answered {
+            let _ = self.calls.send(Call::Cancel(self.trace));
+        }
+    }
+}
+
+/// What callers want of the driver.
+#[derive(Debug)]
+enum Call {
+    Trace(Request, Caller),
+    Cancel(TraceId),
+    Close(oneshot::Sender<Result<(), Error>>),
+}
+
+/// Who waits for a trace.
+#[derive(Debug)]
+struct Caller {
+    span: Span,
+    progress: mpsc::UnboundedSender<Progress>,
+    answer: oneshot::Sender<Result<Box<Trace>, Error>>,
+}
+
+/// The task that owns the state machines.
+struct Driver {
+    sessions: Sessions,
+    datapaths: BTreeMap<NodeName, Arc<dyn Datapath>>,
+    reports: SelectAll<BoxStream<'static, (NodeName, Report)>>,
+    running: FuturesUnordered<BoxFuture<'static, Result<Done, Aborted>>>,
+    aborts: HashMap<OrderId, AbortHandle>,
+    callers: HashMap<TraceId, Caller>,
+    closers: Vec<oneshot::Sender<Result<(), Error>>>,
+}
+
+/// A command that has ended.
+struct Done {
+    order: OrderId,
+    command: Command,
+    result: Result<Removed, DatapathError>,
+}
+
+impl Driver {
+    /// Until nobody can ask for anything any more, and everything is removed and detached.
+    async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
+        let mut callable = true;
+        loop {
+            self.carry_out_orders();
+            self.deliver_events();
+            if self.sessions.is_closed() {
+                break;
+            }
+            let due = self.sessions.poll_timeout();
+            if due.is_some_and(|due| due + OVERDUE <= now()) {
+                self.sessions.handle_timeout(now());
+                continue;
+            }
+            tokio::select! {
+                // In this order, so that what has happened is known before time is held to be over.
+                biased;
+                call = calls.recv(), if callable => {
+                    callable = call.is_some();
+                    self.handle_call(call);
+                }
+                Some(done) = self.running.next() => self.handle_done(done),
+                Some((node, report)) = self.reports.next() => self.handle_report(&node, report),
+                () = sleep_until(due) => self.sessions.handle_timeout(now()),
+            }
+        }
+        self.say_goodbye();
+    }
+
+    fn handle_call(&mut self, call: Option<Call>) {
+        match call {
+            Some(Call::Trace(request, caller)) => {
+                self.callers.insert(request.trace, caller);
+                self.sessions.handle_request(request, now());
+            }
+            Some(Call::Cancel(trace)) => self.sessions.handle_cancel(trace, now()),
+            Some(Call::Close(done)) => {
+                self.closers.push(done);
+                self.sessions.handle_close(now());
+            }
+            None => self.sessions.handle_close(now()),
+        }
+    }
+
+    fn handle_report(&mut self, node: &NodeName, report: Report) {
+        match &report {
+            Report::Seen(sighting) => {
+                tracing::trace!(%node, mark = %sighting.mark, step = sighting.step, "seen");
+            }
+            Report::Lost { count } => tracing::warn!(%node, count, "reports were lost"),
+            Report::Restarted => tracing::warn!(%node, "the datapath restarted"),
+        }
+        self.sessions.handle_report(node, report, now());
+    }
+
+    fn handle_done(&mut self, done: Result<Done, Aborted>) {
+        // What was aborted was superseded; nobody waits for it.
+        let Ok(Done { order, command, result }) = done else {
+            return;
+        };
+        self.aborts.remove(&order);
+        let Command { node, task } = &command;
+        let span = self.span(task);
+        match &result {
+            Ok(_) => tracing::debug!(parent: &span, %node, %task, "done"),
+            Err(error) => tracing::warn!(parent: &span, %node, %task, %error, "failed"),
+        }
+        self.sessions.handle_result(order, result, now());
+    }
+
+    fn carry_out_orders(&mut self) {
+        while let Some(order) = self.sessions.poll_order() {
+            let span = self.span(&order.command.task);
+            tracing::debug!(parent: &span, node = %order.command.node, task = %order.command.task, "begun");
+            let earlier = order.supersedes.and_then(|earlier| self.aborts.remove(&earlier));
+            if let Some(earlier) = earlier {
+                earlier.abort();
+            }
+            let Some(datapath) = self.datapaths.get(&order.command.node) else {
+                continue;
+            };
+            let (abort, registration) = AbortHandle::new_pair();
+            self.aborts.insert(order.id, abort);
+            let done = carry_out(datapath.clone(), order);
+            self.running.push(Box::pin(Abortable::new(done, registration)));
+        }
+    }
+
+    fn span(&self, task: &Task) -> Span {
+        let caller = task.trace().and_then(|trace| self.callers.get(&trace));
+        caller.map_or_else(Span::none, |caller| caller.span.clone())
+    }
+
+    /// A caller who has gone away needs no news.
+    fn deliver_events(&mut self) {
+        while let Some(event) = self.sessions.poll_event() {
+            match event {
+                Event::Progress(trace, progress) => {
+                    if let Some(caller) = self.callers.get(&trace) {
+                        tracing::debug!(parent: &caller.span, "{progress}");
+                        let _ = caller.progress.send(progress);
+                    }
+                }
+                Event::Finished(trace, outcome) => {
+                    if let Some(caller) = self.callers.remove(&trace) {
+                        log_outcome(&caller.span, &outcome);
+                        let _ = caller.answer.send(outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    fn say_goodbye(self) {
+        let failure = self.sessions.failures().next().map(|(node, error)| Error::Unavailable {
+            node: node.clone(),
+            source: error.clone(),
+        });
+        for closer in self.closers {
+            let _ = closer.send(failure.clone().map_or(Ok(()), Err));
+        }
+    }
+}
+
+fn log_outcome(span: &Span, outcome: &Result<Box<Trace>, Error>) {
+    match outcome {
+        Ok(trace) => tracing::info!(parent: span, verdict = %trace.verdict, "answered"),
+        Err(error) => tracing::info!(parent: span, %error, "not answered"),
+    }
+}
+
+async fn carry_out(datapath: Arc<dyn Datapath>, order: Order) -> Done {
+    let nothing = |()| Removed::default();
+    let result = match &order.command.task {
+        Task::Attach => datapath.attach().await.map(nothing),
+        Task::Install(probe) => datapath.install(probe).await.map(nothing),
+        Task::Inject(probe, packet) => datapath.inject(probe, packet).await.map(nothing),
+        Task::Remove(probe) => datapath.remove(probe).await,
+        Task::Detach => datapath.detach().await.map(nothing),
+    };
+    Done {
+        order: order.id,
+        command: order.command,
+        result,
+    }
+}
+
+fn labelled_reports(datapath: &Arc<dyn Datapath>) -> BoxStream<'static, (NodeName, Report)> {
+    let node = datapath.node().clone();
+    datapath.reports().map(move |report| (node.clone(), report)).boxed()
+}
+
+fn span(trace: TraceId, plan: &Plan) -> Span {
+    let address = |end: &Option<End>| end.as_ref().map(|end| tracing::field::display(end.address));
+    tracing::info_span!(
+        "trace",
+        id = trace.0,
+        source = address(&plan.source),
+        destination = address(&plan.destination)
+    )
+}
+
+/// How late a deadline may be noticed because of all that happens: a flood of reports must not stop the clock.
+const OVERDUE: Duration = Duration::from_millis(50);
+
+/// The clock that tests can pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
