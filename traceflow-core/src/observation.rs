@@ -55,6 +55,8 @@ words! {
     Component {
         /// Checks that the packet's source address belongs to the port that it came in by.
         SpoofGuard = "SpoofGuard",
+        /// Knows packets by their connection, and drops what belongs to none. Antrea, which drops there too, has no word for it.
+        Conntrack = "Conntrack",
         /// Chooses a Service's endpoint and translates the destination.
         Lb = "LB",
         /// Finds the next hop and decrements the TTL.
