@@ -2,3 +2,9 @@
 
 pub mod model;
 pub mod policy;
+
+mod cluster;
+mod objects;
+
+pub use cluster::{Cluster, ClusterBuilder, Object};
+pub use objects::{LoadError, Objects, Unmodelled};

@@ -55,6 +55,13 @@ pub struct Pod {
     pub ports: Vec<ContainerPort>,
 }
 
+impl Pod {
+    /// Whether it holds its addresses: a Pod that ended has given them back.
+    pub fn is_alive(&self) -> bool {
+        !matches!(&*self.phase, "Succeeded" | "Failed")
+    }
+}
+
 /// A port that a container declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerPort {
@@ -71,8 +78,10 @@ pub struct ContainerPort {
 pub struct Service {
     /// Namespace and name.
     pub name: ObjectName,
-    /// `spec.clusterIPs`, at most one per family; empty for a headless Service and for `type: ExternalName`.
+    /// `spec.clusterIPs`, at most one per family.
     pub cluster_ips: Vec<IpAddr>,
+    /// `spec.clusterIP: None` or `type: ExternalName`: it has no address of its own, and never gets one.
+    pub headless: bool,
     /// `spec.ports`, in their order.
     pub ports: Vec<ServicePort>,
     /// `spec.selector`; empty if endpoints come from EndpointSlices alone.

@@ -1,0 +1,109 @@
+//! Checks that the objects fit together.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt::Display;
+use std::hash::Hash;
+
+use ipnet::IpNet;
+use traceflow_core::input::{BadInput, Problem};
+
+use crate::objects::{Objects, Origin, Placed};
+
+/// Names are there once, references lead somewhere, and the nodes' ranges are apart.
+pub(super) fn check(objects: &Objects) -> Result<(), BadInput> {
+    once("Node", &objects.nodes, |node| &node.name)?;
+    once("Namespace", &objects.namespaces, |namespace| &namespace.name)?;
+    once("Pod", &objects.pods, |pod| &pod.name)?;
+    once("Service", &objects.services, |service| &service.name)?;
+    once("EndpointSlice", &objects.endpoint_slices, |slice| &slice.name)?;
+    once("NetworkPolicy", &objects.policies, |policy| &policy.name)?;
+    check_nodes_of_pods(objects)?;
+    check_ranges(objects)
+}
+
+/// Two owners of one address.
+pub(super) fn address_twice(address: impl Display, origin: &Origin, holder: &str) -> BadInput {
+    origin.error(
+        &address_field(origin),
+        Problem::Conflict {
+            what: format!("{holder} has the address {address} too").into(),
+            remedy: "give each its own".into(),
+        },
+    )
+}
+
+/// The field that holds an object's address: whichever of them was noted.
+fn address_field(origin: &Origin) -> String {
+    let known = ["status.podIP", "spec.clusterIP", "status.addresses"];
+    let noted = known.into_iter().find(|field| origin.has(field));
+    noted.unwrap_or("address").to_owned()
+}
+
+fn once<T, N: Display + Eq + Hash>(kind: &str, objects: &[Placed<T>], name: impl Fn(&T) -> &N) -> Result<(), BadInput> {
+    let mut seen: HashMap<&N, &Origin> = HashMap::with_capacity(objects.len());
+    for Placed { object, origin } in objects {
+        match seen.entry(name(object)) {
+            Entry::Vacant(entry) => {
+                entry.insert(origin);
+            }
+            Entry::Occupied(first) => {
+                let (name, first) = (first.key(), first.get());
+                return Err(origin.error(
+                    "metadata.name",
+                    Problem::Conflict {
+                        what: format!("{kind} {name} is there twice, first at {first}").into(),
+                        remedy: "remove one".into(),
+                    },
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where no Node object is given, the nodes are those that the Pods name.
+fn check_nodes_of_pods(objects: &Objects) -> Result<(), BadInput> {
+    if objects.nodes.is_empty() {
+        return Ok(());
+    }
+    let known: std::collections::HashSet<_> = objects.nodes.iter().map(|node| &node.object.name).collect();
+    for Placed { object: pod, origin } in &objects.pods {
+        if let Some(node) = pod.node.as_ref().filter(|node| pod.is_alive() && !known.contains(node)) {
+            return Err(origin.error(
+                "spec.nodeName",
+                Problem::NotFound {
+                    kind: "Node",
+                    name: node.to_string(),
+                    remedy: "add the Node object, or correct the name".into(),
+                },
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_ranges(objects: &Objects) -> Result<(), BadInput> {
+    let of_node = |node: &'_ Placed<crate::model::Node>| node.object.pod_cidrs.clone();
+    let mut ranges: Vec<(IpNet, &Placed<_>)> = Vec::new();
+    for node in &objects.nodes {
+        ranges.extend(of_node(node).into_iter().map(|range| (range, node)));
+    }
+    // Ranges nest or are apart, so an overlap shows between neighbours in this order.
+    ranges.sort_by_key(|(range, _)| *range);
+    for pair in ranges.windows(2) {
+        let [(first, one), (second, other)] = pair else {
+            continue;
+        };
+        if first.contains(second) {
+            return Err(other.origin.error(
+                "spec.podCIDR",
+                Problem::Conflict {
+                    what: format!("podCIDR {second} overlaps {first} of node {}", one.object.name).into(),
+                    remedy: "give each node a range of its own".into(),
+                },
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Objects into a [`Cluster`].
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use traceflow_core::input::BadInput;
+use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::packet::MacAddress;
+
+use super::endpoints::{Sources, Whereabouts};
+use super::{Cluster, Holder, NodeId, NodeRecord, PodId, PodRecord, ServiceId, ServiceRecord, check, completion};
+use crate::model::{Endpoint, Node, Pod};
+use crate::objects::{Objects, Origin, Placed};
+use crate::policy::PolicyIndex;
+
+pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
+    check::check(&objects)?;
+    completion::complete(&mut objects)?;
+    let mut cluster = Cluster {
+        seed: 0,
+        nodes: Vec::new(),
+        pods: Vec::new(),
+        services: Vec::new(),
+        node_names: HashMap::new(),
+        pod_names: HashMap::new(),
+        service_names: HashMap::new(),
+        holders: HashMap::new(),
+        ranges: Vec::new(),
+        policies: PolicyIndex::default(),
+        unmodelled: objects.unmodelled().to_vec(),
+    };
+    add_namespaces_and_policies(&mut cluster, &mut objects);
+    add_nodes(&mut cluster, std::mem::take(&mut objects.nodes))?;
+    add_pods(&mut cluster, std::mem::take(&mut objects.pods))?;
+    add_gateways(&mut cluster);
+    add_services(&mut cluster, objects)?;
+    Ok(cluster)
+}
+
+fn add_namespaces_and_policies(cluster: &mut Cluster, objects: &mut Objects) {
+    for namespace in &objects.namespaces {
+        cluster.policies.insert_namespace(&namespace.object);
+    }
+    for policy in std::mem::take(&mut objects.policies) {
+        cluster.policies.insert_policy(policy.object);
+    }
+}
+
+fn add_nodes(cluster: &mut Cluster, nodes: Vec<Placed<Node>>) -> Result<(), BadInput> {
+    for (index, Placed { object: node, origin }) in (0..).zip(nodes) {
+        let id = NodeId(index);
+        cluster.node_names.insert(node.name.clone(), id);
+        cluster.ranges.extend(node.pod_cidrs.iter().map(|&range| (range, id)));
+        let addresses = node.addresses.clone();
+        cluster.nodes.push(NodeRecord {
+            gateways: Vec::new(),
+            gateway_mac: MacAddress([0; 6]),
+            node,
+        });
+        hold(cluster, &addresses, Holder::Node(id), &origin)?;
+    }
+    cluster.ranges.sort_by_key(|(range, _)| range.network());
+    Ok(())
+}
+
+fn add_pods(cluster: &mut Cluster, pods: Vec<Placed<Pod>>) -> Result<(), BadInput> {
+    for (index, Placed { object: pod, origin }) in (0..).zip(pods) {
+        let id = PodId(index);
+        let pod = Arc::new(pod);
+        cluster.pod_names.insert(pod.name.clone(), id);
+        cluster.pods.push(PodRecord {
+            node: pod.node.as_ref().and_then(|name| cluster.node_id(name)),
+            mac: pod
+                .addresses
+                .first()
+                .filter(|_| !pod.host_network)
+                .map(|&address| mac_of(address)),
+            policy_id: cluster.policies.insert_pod(Arc::clone(&pod)),
+            pod: Arc::clone(&pod),
+        });
+        // A Pod on the host's network has its node's addresses; one that ended may have left its own to another.
+        if pod.is_alive() && !pod.host_network {
+            hold(cluster, &pod.addresses, Holder::Pod(id), &origin)?;
+        }
+    }
+    Ok(())
+}
+
+/// A gateway has the first address of each range, or the first behind it that isn't a Pod's: not every CNI keeps the
+/// first one free.
+fn add_gateways(cluster: &mut Cluster) {
+    for index in 0..cluster.nodes.len() {
+        let ranges = cluster.nodes[index].node.pod_cidrs.clone();
+        let is_free = |address| !cluster.holders.contains_key(&address);
+        let gateways: Vec<IpAddr> = ranges
+            .iter()
+            .filter_map(|range| completion::gateway_of(range, is_free))
+            .collect();
+        let id = NodeId(index as u32);
+        cluster
+            .holders
+            .extend(gateways.iter().map(|&address| (address, Holder::Gateway(id))));
+        let record = &mut cluster.nodes[index];
+        let first = gateways.first().or_else(|| record.node.addresses.first());
+        record.gateway_mac = first.map_or(MacAddress([0x02, 0, 0, 0, 0, 1]), |&address| mac_of(address));
+        record.gateways = gateways;
+    }
+}
+
+fn add_services(cluster: &mut Cluster, objects: Objects) -> Result<(), BadInput> {
+    let slices = objects.endpoint_slices.iter().map(|slice| &slice.object);
+    let locate = |endpoint: &Endpoint| whereabouts(cluster, endpoint);
+    let sources = Sources::new(slices, &cluster.pods, &locate);
+    let backends: Vec<_> = objects
+        .services
+        .iter()
+        .map(|service| sources.backends(&service.object))
+        .collect();
+    for (
+        (
+            index,
+            Placed {
+                object: service,
+                origin,
+            },
+        ),
+        backends,
+    ) in (0..).zip(objects.services).zip(backends)
+    {
+        let id = ServiceId(index);
+        cluster.service_names.insert(service.name.clone(), id);
+        let addresses = service.cluster_ips.clone();
+        cluster.services.push(ServiceRecord { service, backends });
+        hold(cluster, &addresses, Holder::Service(id), &origin)?;
+    }
+    Ok(())
+}
+
+/// The Pod and node of a listed endpoint: as the slice says, else whoever has its address.
+fn whereabouts(cluster: &Cluster, endpoint: &Endpoint) -> Whereabouts {
+    let holder = cluster.holder(endpoint.address);
+    let listed = endpoint.pod.as_ref().and_then(|name| cluster.pod_id(name));
+    let pod = listed.or(match holder {
+        Some(Holder::Pod(pod)) => Some(pod),
+        _ => None,
+    });
+    let named = endpoint.node.as_ref().and_then(|name| cluster.node_id(name));
+    let node_of_pod = pod.and_then(|pod| cluster.pod_record(pod).node);
+    Whereabouts {
+        node: named.or(node_of_pod).or(match holder {
+            Some(Holder::Node(node)) => Some(node),
+            _ => None,
+        }),
+        pod: endpoint
+            .pod
+            .clone()
+            .or_else(|| pod.map(|pod| cluster.pod_record(pod).pod.name.clone())),
+    }
+}
+
+fn hold(cluster: &mut Cluster, addresses: &[IpAddr], holder: Holder, origin: &Origin) -> Result<(), BadInput> {
+    for &address in addresses {
+        if let Some(first) = cluster.holders.insert(address, holder) {
+            return Err(check::address_twice(address, origin, &name_of(cluster, first)));
+        }
+    }
+    Ok(())
+}
+
+fn name_of(cluster: &Cluster, holder: Holder) -> String {
+    let node = |id| -> &NodeName { &cluster.node_record(id).node.name };
+    let object = |kind: &str, name: &ObjectName| format!("{kind} {name}");
+    match holder {
+        Holder::Pod(pod) => object("Pod", &cluster.pod_record(pod).pod.name),
+        Holder::Service(service) => object("Service", &cluster.service_record(service).service.name),
+        Holder::Node(id) => format!("node {}", node(id)),
+        Holder::Gateway(id) => format!("the gateway of node {}", node(id)),
+    }
+}
+
+/// As many CNI plug-ins do it: `0a:58` and an IPv4 address; of an IPv6 address its last four bytes.
+fn mac_of(address: IpAddr) -> MacAddress {
+    let [a, b, c, d] = match address {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(address) => (address.to_bits() as u32).to_be_bytes(),
+    };
+    MacAddress([0x0a, 0x58, a, b, c, d])
+}

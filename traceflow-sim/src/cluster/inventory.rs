@@ -1,0 +1,61 @@
+//! The cluster answers names and addresses.
+
+use std::net::IpAddr;
+
+use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort};
+use traceflow_core::names::{NodeName, ObjectName};
+
+use super::{Cluster, Holder};
+
+impl Inventory for Cluster {
+    fn pod(&self, name: &ObjectName) -> Option<PodEntry> {
+        let record = self.pod_record(self.pod_id(name)?);
+        Some(PodEntry {
+            name: record.pod.name.clone(),
+            node: record.pod.node.clone(),
+            addresses: record.pod.addresses.clone(),
+            mac: record.mac,
+            host_network: record.pod.host_network,
+            phase: record.pod.phase.clone(),
+        })
+    }
+
+    fn service(&self, name: &ObjectName) -> Option<ServiceEntry> {
+        let service = &self.service_record(*self.service_names.get(name)?).service;
+        Some(ServiceEntry {
+            name: service.name.clone(),
+            cluster_ips: service.cluster_ips.clone(),
+            ports: service.ports.iter().map(entry).collect(),
+        })
+    }
+
+    fn owner(&self, address: IpAddr) -> Option<Owner> {
+        Some(match self.holder(address)? {
+            Holder::Pod(pod) => Owner::Pod(self.pod_record(pod).pod.name.clone()),
+            Holder::Service(service) => Owner::Service(self.service_record(service).service.name.clone()),
+            Holder::Node(node) => Owner::Node(self.node_record(node).node.name.clone()),
+            Holder::Gateway(node) => Owner::Gateway(self.node_record(node).node.name.clone()),
+        })
+    }
+
+    fn node(&self, name: &NodeName) -> Option<NodeEntry> {
+        let record = self.node_record(self.node_id(name)?);
+        Some(NodeEntry {
+            name: record.node.name.clone(),
+            addresses: record.node.addresses.clone(),
+            gateway_mac: record.gateway_mac,
+        })
+    }
+
+    fn nodes(&self) -> Vec<NodeName> {
+        self.nodes.iter().map(|record| record.node.name.clone()).collect()
+    }
+}
+
+fn entry(port: &crate::model::ServicePort) -> ServicePort {
+    ServicePort {
+        protocol: port.protocol,
+        port: port.port,
+        name: port.name.clone(),
+    }
+}

@@ -1,0 +1,207 @@
+//! The simulated cluster: Kubernetes objects, checked, completed and indexed so that walking a packet through them
+//! costs the same however many there are.
+
+mod builder;
+mod check;
+mod compile;
+mod completion;
+mod endpoints;
+mod inventory;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use traceflow_core::input::{BadInput, Source};
+use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::packet::{IpFamily, MacAddress};
+
+use crate::model::{Node, Pod, Service};
+use crate::objects::{LoadError, Objects, Unmodelled};
+use crate::policy::{self, PolicyIndex};
+
+pub use builder::{ClusterBuilder, Object};
+pub(crate) use endpoints::{Backend, Backends};
+
+/// A cluster that packets can be walked through.
+///
+/// ```
+/// use traceflow_core::inventory::Inventory;
+/// use traceflow_core::names::ObjectName;
+/// use traceflow_sim::Cluster;
+///
+/// let cluster = Cluster::builder().node("a").node("b").pod("default/web", "a").pod("default/client", "b").build()?;
+/// let web = cluster.pod(&ObjectName::new("default", "web")).expect("it was just put there");
+/// assert_eq!(web.addresses, ["10.244.0.2".parse::<std::net::IpAddr>()?]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Cluster {
+    pub(crate) seed: u64,
+    pub(crate) nodes: Vec<NodeRecord>,
+    pub(crate) pods: Vec<PodRecord>,
+    pub(crate) services: Vec<ServiceRecord>,
+    node_names: HashMap<NodeName, NodeId>,
+    pod_names: HashMap<ObjectName, PodId>,
+    service_names: HashMap<ObjectName, ServiceId>,
+    holders: HashMap<IpAddr, Holder>,
+    /// All nodes' ranges, in the order of their first addresses. They don't overlap.
+    ranges: Vec<(IpNet, NodeId)>,
+    pub(crate) policies: PolicyIndex,
+    unmodelled: Vec<Unmodelled>,
+}
+
+/// The index of a node in [`Cluster::nodes`]; they are sorted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct NodeId(pub(crate) u32);
+
+/// The index of a Pod in [`Cluster::pods`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PodId(pub(crate) u32);
+
+/// The index of a Service in [`Cluster::services`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ServiceId(pub(crate) u32);
+
+/// Who holds an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Pod(PodId),
+    Service(ServiceId),
+    Node(NodeId),
+    Gateway(NodeId),
+}
+
+/// A node with what follows from it.
+#[derive(Debug)]
+pub(crate) struct NodeRecord {
+    pub(crate) node: Node,
+    /// The address of its gateway port in each of its `podCIDRs`.
+    pub(crate) gateways: Vec<IpAddr>,
+    pub(crate) gateway_mac: MacAddress,
+}
+
+/// A Pod with what follows from it.
+#[derive(Debug)]
+pub(crate) struct PodRecord {
+    pub(crate) pod: Arc<Pod>,
+    pub(crate) node: Option<NodeId>,
+    /// `None` on the host's network.
+    pub(crate) mac: Option<MacAddress>,
+    /// By which the policies know it.
+    pub(crate) policy_id: policy::PodId,
+}
+
+/// A Service with its endpoints.
+#[derive(Debug)]
+pub(crate) struct ServiceRecord {
+    pub(crate) service: Service,
+    /// For each of its ports.
+    pub(crate) backends: Vec<Backends>,
+}
+
+impl Cluster {
+    /// A cluster built in code; what is left open is filled in as [`ClusterBuilder`] says.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// The cluster of these objects. What they leave open is filled in as [`ClusterBuilder`] says.
+    ///
+    /// # Errors
+    /// The first place where the objects don't fit together: a name or address twice, a node that isn't there.
+    pub fn new(objects: Objects) -> Result<Self, BadInput> {
+        compile::compile(objects)
+    }
+
+    /// The cluster of the Kubernetes objects in this text.
+    ///
+    /// # Errors
+    /// The first mistake, with its place; messages call the text `cluster`.
+    pub fn from_yaml(text: &str) -> Result<Self, BadInput> {
+        let mut objects = Objects::default();
+        objects.read(&Source::new("cluster", text))?;
+        Self::new(objects)
+    }
+
+    /// The cluster of the Kubernetes objects in these files and folders ([`Objects::read_path`]).
+    ///
+    /// # Errors
+    /// [`LoadError`], for the first file that can't be read or is wrong.
+    pub fn from_paths(paths: impl IntoIterator<Item = impl AsRef<std::path::Path>>) -> Result<Self, LoadError> {
+        let mut objects = Objects::default();
+        for path in paths {
+            objects.read_path(path.as_ref())?;
+        }
+        Ok(Self::new(objects)?)
+    }
+
+    /// The objects that were given and that no trace takes into account, for their kind isn't modelled.
+    pub fn unmodelled(&self) -> &[Unmodelled] {
+        &self.unmodelled
+    }
+
+    /// The same cluster, choosing Service endpoints by another seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    pub(crate) fn holder(&self, address: IpAddr) -> Option<Holder> {
+        self.holders.get(&address).copied()
+    }
+
+    pub(crate) fn node_id(&self, name: &NodeName) -> Option<NodeId> {
+        self.node_names.get(name).copied()
+    }
+
+    pub(crate) fn pod_id(&self, name: &ObjectName) -> Option<PodId> {
+        self.pod_names.get(name).copied()
+    }
+
+    pub(crate) fn service_named(&self, name: &ObjectName) -> Option<&ServiceRecord> {
+        self.service_names.get(name).map(|&id| self.service_record(id))
+    }
+
+    pub(crate) fn node_record(&self, id: NodeId) -> &NodeRecord {
+        &self.nodes[id.0 as usize]
+    }
+
+    pub(crate) fn pod_record(&self, id: PodId) -> &PodRecord {
+        &self.pods[id.0 as usize]
+    }
+
+    pub(crate) fn service_record(&self, id: ServiceId) -> &ServiceRecord {
+        &self.services[id.0 as usize]
+    }
+
+    /// The node whose `podCIDRs` the address lies in.
+    pub(crate) fn node_of_range(&self, address: IpAddr) -> Option<NodeId> {
+        let behind = self.ranges.partition_point(|(range, _)| range.network() <= address);
+        let (range, node) = self.ranges.get(behind.checked_sub(1)?)?;
+        range.contains(&address).then_some(*node)
+    }
+
+    /// Whether the address is the node's own or its gateway's.
+    pub(crate) fn is_own_address(&self, node: NodeId, address: IpAddr) -> bool {
+        let record = self.node_record(node);
+        record.node.addresses.contains(&address) || record.gateways.contains(&address)
+    }
+
+    /// The address of the node's gateway port.
+    pub(crate) fn gateway(&self, node: NodeId, family: IpFamily) -> Option<IpAddr> {
+        let gateways = &self.node_record(node).gateways;
+        gateways
+            .iter()
+            .copied()
+            .find(|&address| IpFamily::of(address) == family)
+    }
+
+    /// Whether the node has an address of its own in this family.
+    pub(crate) fn has_family(&self, node: NodeId, family: IpFamily) -> bool {
+        let addresses = &self.node_record(node).node.addresses;
+        addresses.iter().any(|&address| IpFamily::of(address) == family)
+    }
+}

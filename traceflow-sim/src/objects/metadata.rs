@@ -1,0 +1,57 @@
+//! `metadata`, which all kinds share.
+
+use std::sync::Arc;
+
+use traceflow_core::input::{BadInput, Field, Value};
+use traceflow_core::names::ObjectName;
+
+use super::Origin;
+use crate::model::Labels;
+
+/// The namespace of objects that name none.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+const NAME: &str = "a name: lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
+
+pub(super) struct Metadata {
+    /// Of a cluster-wide object only the name counts.
+    pub(super) name: ObjectName,
+    pub(super) labels: Labels,
+}
+
+impl Metadata {
+    pub(super) fn read(object: &Field<'_>, origin: &mut Origin) -> Result<Self, BadInput> {
+        let metadata = object.required("metadata")?;
+        let namespace = match metadata.optional("namespace")? {
+            Some(field) => name(&field)?,
+            None => DEFAULT_NAMESPACE.into(),
+        };
+        let field = metadata.required("name")?;
+        origin.note(&field);
+        let labels = metadata.optional("labels")?;
+        Ok(Self {
+            name: ObjectName::new(namespace, name(&field)?),
+            labels: labels.as_ref().map(string_map).transpose()?.unwrap_or_default(),
+        })
+    }
+}
+
+/// The name of an object, as the API server takes it. Roles may have colons in theirs; they are kept by name only.
+fn name(field: &Field<'_>) -> Result<Arc<str>, BadInput> {
+    let text = field.string()?;
+    let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let inner = |c: char| outer(c) || matches!(c, '-' | '.' | ':');
+    let valid =
+        (1..=253).contains(&text.len()) && text.chars().all(inner) && text.starts_with(outer) && text.ends_with(outer);
+    if valid { Ok(text) } else { Err(field.invalid(NAME)) }
+}
+
+/// A mapping of strings to strings, as labels and selectors are.
+pub(super) fn string_map(field: &Field<'_>) -> Result<Labels, BadInput> {
+    let entries = field.fields()?.map(|(key, value)| match value.node().value {
+        // A value left out is null to YAML, and the empty string to the API server.
+        Value::Null => Ok((key.clone(), Arc::from(""))),
+        _ => Ok((key.clone(), value.string()?)),
+    });
+    entries.collect()
+}

@@ -1,0 +1,256 @@
+//! Kubernetes objects from YAML or JSON: what `kubectl get -o yaml` prints, or bare manifests as people write them.
+//!
+//! Nodes, Namespaces, Pods, Services, EndpointSlices and NetworkPolicies are read, one by one or in lists (`List`,
+//! `PodList`); objects of other kinds are kept by name only ([`Objects::unmodelled`]). Fields that don't decide a
+//! packet's path are passed over, as `kubectl` dumps have hundreds of them.
+
+mod endpoint_slice;
+mod metadata;
+mod node;
+mod origin;
+mod pod;
+mod service;
+mod value;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use traceflow_core::input::{BadInput, Documents, Field, Place, Problem, Source};
+use traceflow_core::names::ObjectName;
+
+use crate::model::{EndpointSlice, Namespace, Node, Pod, Service};
+use crate::policy::NetworkPolicy;
+
+pub(crate) use metadata::DEFAULT_NAMESPACE;
+use metadata::Metadata;
+pub(crate) use origin::Origin;
+
+/// The objects of a cluster as they were read, each with its place, not yet checked against each other.
+///
+/// ```
+/// use traceflow_core::input::Source;
+/// use traceflow_sim::Objects;
+///
+/// let mut objects = Objects::default();
+/// objects.read(&Source::new("all.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: web}}"))?;
+/// objects.read(&Source::new("more.yaml", "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}"))?;
+/// assert_eq!(objects.unmodelled()[0].to_string(), "Deployment default/web (apps/v1)");
+/// # Ok::<(), traceflow_core::input::BadInput>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Objects {
+    pub(crate) nodes: Vec<Placed<Node>>,
+    pub(crate) namespaces: Vec<Placed<Namespace>>,
+    pub(crate) pods: Vec<Placed<Pod>>,
+    pub(crate) services: Vec<Placed<Service>>,
+    pub(crate) endpoint_slices: Vec<Placed<EndpointSlice>>,
+    pub(crate) policies: Vec<Placed<NetworkPolicy>>,
+    unmodelled: Vec<Unmodelled>,
+}
+
+/// An object and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed<T> {
+    pub(crate) object: T,
+    pub(crate) origin: Origin,
+}
+
+/// An object of a kind that the simulator doesn't know, so that nothing of it shows in a trace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Unmodelled {
+    /// `apiVersion`.
+    pub api_version: Arc<str>,
+    /// `kind`.
+    pub kind: Arc<str>,
+    /// `metadata.namespace`, `default` where it is not given, and `metadata.name`.
+    pub name: ObjectName,
+}
+
+impl fmt::Display for Unmodelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.kind, self.name, self.api_version)
+    }
+}
+
+/// Why files can't be taken as a cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A file or folder can't be read.
+    #[error("can't read {path}", path = path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its text is wrong.
+    #[error(transparent)]
+    Bad(#[from] BadInput),
+}
+
+impl Objects {
+    /// Adds the objects of a text.
+    ///
+    /// # Errors
+    /// Its first mistake, with the place. The objects before it have been added.
+    pub fn read(&mut self, source: &Source) -> Result<(), BadInput> {
+        let mut empty = true;
+        for document in Documents::new(source) {
+            self.read_object(source, &document?.root(), None)?;
+            empty = false;
+        }
+        if empty {
+            let expected = "Kubernetes objects";
+            return Err(BadInput::new("", Problem::Empty { expected }).at(source, Place::START));
+        }
+        Ok(())
+    }
+
+    /// Adds the objects of a file, or of every `.yaml`, `.yml` and `.json` file in a folder in the order of their names.
+    /// Folders in the folder are not entered.
+    ///
+    /// # Errors
+    /// [`LoadError`], for the first file that can't be read or is wrong.
+    pub fn read_path(&mut self, path: &Path) -> Result<(), LoadError> {
+        if path.is_dir() {
+            let files = files_in(path).map_err(unreadable(path))?;
+            files.iter().try_for_each(|file| self.read_file(file))
+        } else {
+            self.read_file(path)
+        }
+    }
+
+    /// The objects of kinds that the simulator doesn't know, in the order in which they were read.
+    pub fn unmodelled(&self) -> &[Unmodelled] {
+        &self.unmodelled
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), LoadError> {
+        let bytes = std::fs::read(path).map_err(unreadable(path))?;
+        let source = Source::from_bytes(path.display().to_string(), &bytes)?;
+        Ok(self.read(&source)?)
+    }
+
+    /// Reads one object. In a list such as `PodList`, `implied` is the kind that its items needn't repeat.
+    fn read_object(&mut self, source: &Source, object: &Field<'_>, implied: Option<&TypeMeta>) -> Result<(), BadInput> {
+        let meta = TypeMeta::read(object, implied)?;
+        let Some(item_kind) = meta.kind.strip_suffix("List") else {
+            return self.read_single(source, object, &meta);
+        };
+        let implied = (!item_kind.is_empty()).then(|| TypeMeta {
+            api_version: meta.api_version.clone(),
+            kind: item_kind.into(),
+        });
+        for item in object.items("items")? {
+            self.read_object(source, &item, implied.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn read_single(&mut self, source: &Source, object: &Field<'_>, meta: &TypeMeta) -> Result<(), BadInput> {
+        let mut origin = Origin::new(source, object);
+        let metadata = Metadata::read(object, &mut origin)?;
+        match (&*meta.kind, meta.group()) {
+            ("Node", "") => {
+                let object = node::read(object, metadata, &mut origin)?;
+                self.nodes.push(Placed { object, origin });
+            }
+            ("Namespace", "") => {
+                let object = Namespace {
+                    name: metadata.name.name,
+                    labels: metadata.labels,
+                };
+                self.namespaces.push(Placed { object, origin });
+            }
+            ("Pod", "") => {
+                let object = pod::read(object, metadata, &mut origin)?;
+                self.pods.push(Placed { object, origin });
+            }
+            ("Service", "") => {
+                let object = service::read(object, metadata, &mut origin)?;
+                self.services.push(Placed { object, origin });
+            }
+            ("EndpointSlice", "discovery.k8s.io") => {
+                let object = endpoint_slice::read(object, metadata)?;
+                self.endpoint_slices.push(Placed { object, origin });
+            }
+            ("NetworkPolicy", "networking.k8s.io") => {
+                let object = NetworkPolicy::read(metadata.name, object)?;
+                self.policies.push(Placed { object, origin });
+            }
+            _ => self.unmodelled.push(Unmodelled {
+                api_version: meta.api_version.clone(),
+                kind: meta.kind.clone(),
+                name: metadata.name,
+            }),
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> LoadError + use<> {
+    let path = path.to_owned();
+    |source| LoadError::Unreadable { path, source }
+}
+
+fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_file() && matches!(extension, Some("yaml" | "yml" | "json")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `apiVersion` and `kind`.
+#[derive(Debug, Clone)]
+struct TypeMeta {
+    api_version: Arc<str>,
+    kind: Arc<str>,
+}
+
+impl TypeMeta {
+    fn read(object: &Field<'_>, implied: Option<&Self>) -> Result<Self, BadInput> {
+        let text = |key: &str, implied: Option<&Arc<str>>, remedy: &'static str| match object.optional(key)? {
+            Some(field) => field.string(),
+            None => implied.cloned().ok_or_else(|| object.missing(key, remedy)),
+        };
+        let kind = implied.map(|meta| &meta.kind);
+        let api_version = implied.map(|meta| &meta.api_version);
+        let meta = Self {
+            kind: text("kind", kind, "say what the object is, such as kind: Pod")?,
+            api_version: text(
+                "apiVersion",
+                api_version,
+                "say which API it belongs to, such as apiVersion: v1",
+            )?,
+        };
+        meta.check_version(object)?;
+        Ok(meta)
+    }
+
+    fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// The kinds that are read have one version each that today's clusters serve.
+    fn check_version(&self, object: &Field<'_>) -> Result<(), BadInput> {
+        let expected = match (&*self.kind, self.group()) {
+            ("Node" | "Namespace" | "Pod" | "Service" | "List", "") => "v1",
+            ("EndpointSlice", "discovery.k8s.io") => "discovery.k8s.io/v1",
+            ("NetworkPolicy", "networking.k8s.io") => "networking.k8s.io/v1",
+            _ => return Ok(()),
+        };
+        match object.optional("apiVersion")? {
+            Some(field) if &*self.api_version != expected => Err(field.invalid(expected)),
+            _ => Ok(()),
+        }
+    }
+}
