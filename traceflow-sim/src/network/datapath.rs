@@ -1,0 +1,118 @@
+//! One node of the simulated network, as a tracer sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report};
+use traceflow_core::names::NodeName;
+use traceflow_core::packet::Packet;
+
+use super::Fabric;
+use super::flight::{Flight, Sender};
+use super::node::{Carried, now};
+use crate::cluster::NodeId;
+use crate::pipeline::Arrival;
+use crate::wire::on_the_wire;
+
+/// The datapath of one node.
+#[derive(Debug)]
+pub(super) struct SimDatapath {
+    fabric: Arc<Fabric>,
+    node: NodeId,
+}
+
+impl SimDatapath {
+    pub(super) fn new(fabric: Arc<Fabric>, node: NodeId) -> Self {
+        Self { fabric, node }
+    }
+}
+
+#[async_trait]
+impl Datapath for SimDatapath {
+    fn node(&self) -> &NodeName {
+        self.fabric.name(self.node)
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.fabric.settings.capabilities
+    }
+
+    async fn attach(&self) -> Result<(), DatapathError> {
+        let mut node = self.fabric.node(self.node);
+        node.reach()?;
+        node.set_attached(true);
+        Ok(())
+    }
+
+    async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
+        let mut node = self.fabric.node(self.node);
+        node.reach()?;
+        node.install(probe, self.fabric.settings.capabilities.marks, now())
+    }
+
+    async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), DatapathError> {
+        let pod = match &probe.kind {
+            ProbeKind::Injected { pod, .. } => pod,
+            ProbeKind::Live { .. } => {
+                return Err(DatapathError::Unsupported("inject a packet for a live probe".into()));
+            }
+        };
+        {
+            let node = self.fabric.node(self.node);
+            node.reach()?;
+            if let Some(words) = &node.faults.refuse_inject {
+                return Err(DatapathError::Refused(words.clone()));
+            }
+        }
+        let port = self.fabric.cluster.pod_id(pod);
+        let port = port.filter(|&port| self.fabric.cluster.pod_record(port).node == Some(self.node));
+        let Some(port) = port else {
+            return Err(DatapathError::Refused(
+                format!("no port of Pod {pod} is on this node").into(),
+            ));
+        };
+        tracing::debug!(node = %self.node(), %pod, nonce = %packet.nonce, "inject");
+        let flight = Flight {
+            fabric: &self.fabric,
+            sender: Sender::Tracer {
+                carried: Carried {
+                    trace: probe.trace,
+                    mark: probe.mark,
+                    injected: true,
+                },
+                nonce: packet.nonce,
+                lifetime: probe.lifetime,
+            },
+        };
+        let mac = Some(packet.src_mac);
+        flight.fly(self.node, Arrival::Pod { pod: port, mac }, on_the_wire(packet));
+        Ok(())
+    }
+
+    async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
+        let mut node = self.fabric.node(self.node);
+        node.reach()?;
+        node.remove(probe)
+    }
+
+    async fn detach(&self) -> Result<(), DatapathError> {
+        let mut node = self.fabric.node(self.node);
+        node.reach()?;
+        node.set_attached(false);
+        Ok(())
+    }
+
+    fn reports(&self) -> BoxStream<'static, Report> {
+        match self.fabric.node(self.node).reports() {
+            Some(reports) => reports.stream(),
+            None => Box::pin(tokio_stream::empty()),
+        }
+    }
+
+    async fn leftovers(&self) -> Result<Vec<String>, DatapathError> {
+        let mut node = self.fabric.node(self.node);
+        node.reach()?;
+        Ok(node.leftovers(now()))
+    }
+}

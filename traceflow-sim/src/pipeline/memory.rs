@@ -1,0 +1,165 @@
+//! What a node remembers between packets: connections and the endpoint choices of Services with affinity.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use traceflow_core::datapath::TraceId;
+
+use super::ServiceId;
+use super::load_balancer::Chosen;
+use super::packet::Tuple;
+
+/// Connection tracking and affinity entries of one node.
+#[derive(Debug, Default)]
+pub(crate) struct NodeMemory {
+    /// By the tuple of either direction: what a packet of it is translated to.
+    connections: HashMap<Tuple, Entry<Tuple>>,
+    affinity: HashMap<AffinityKey, Entry<Chosen>>,
+}
+
+/// On whose account an entry exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Planter {
+    /// Real traffic.
+    Workload,
+    /// The injected packet of this trace.
+    Trace(TraceId),
+}
+
+/// A client of a Service port, which stays with its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct AffinityKey {
+    pub(crate) service: ServiceId,
+    /// The port's place among the Service's ports.
+    pub(crate) port: usize,
+    pub(crate) client: IpAddr,
+}
+
+/// What a packet leaves behind on a node.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    pub(crate) connection: Option<Connection>,
+    pub(crate) affinity: Option<(AffinityKey, Chosen)>,
+}
+
+/// A connection, as its first packet came in and as it went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) original: Tuple,
+    pub(crate) translated: Tuple,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    value: T,
+    planter: Planter,
+    expires: Instant,
+}
+
+/// How long a connection is remembered; nf_conntrack's default for a TCP connection that saw no end is 5 days, which
+/// only makes a simulated node forgetful later than a test lasts.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(5 * 24 * 3600);
+
+impl NodeMemory {
+    /// What a packet with this tuple is translated to, if its connection is known.
+    pub(super) fn translated(&self, tuple: &Tuple, now: Instant) -> Option<Tuple> {
+        let entry = self.connections.get(tuple).filter(|entry| entry.expires > now)?;
+        Some(entry.value)
+    }
+
+    /// The endpoint that this client stays with.
+    pub(super) fn chosen(&self, key: &AffinityKey, now: Instant) -> Option<&Chosen> {
+        let entry = self.affinity.get(key).filter(|entry| entry.expires > now)?;
+        Some(&entry.value)
+    }
+
+    /// Remembers what a packet left behind; entries that are there already stay whose they are. What a trace plants
+    /// lives for `lifetime` at most.
+    pub(crate) fn learn(&mut self, learned: &Learned, planter: Planter, lifetime: Option<Duration>, now: Instant) {
+        let at_most = |usual: Duration| now + lifetime.map_or(usual, |lifetime| lifetime.min(usual));
+        if let Some(Connection { original, translated }) = learned.connection {
+            let directions = [(original, translated), (translated.reversed(), original.reversed())];
+            for (tuple, value) in directions {
+                let expires = at_most(CONNECTION_LIFETIME);
+                plant(
+                    &mut self.connections,
+                    tuple,
+                    Entry {
+                        value,
+                        planter,
+                        expires,
+                    },
+                    now,
+                );
+            }
+        }
+        if let Some((key, chosen)) = learned.affinity {
+            let expires = at_most(chosen.remembered_for);
+            plant(
+                &mut self.affinity,
+                key,
+                Entry {
+                    value: chosen,
+                    planter,
+                    expires,
+                },
+                now,
+            );
+        }
+    }
+
+    /// Takes away everything this trace planted.
+    pub(crate) fn forget(&mut self, trace: TraceId) {
+        let stays = |planter: Planter| planter != Planter::Trace(trace);
+        self.connections.retain(|_, entry| stays(entry.planter));
+        self.affinity.retain(|_, entry| stays(entry.planter));
+    }
+
+    /// What traces planted and nobody took away, one line each.
+    pub(crate) fn leftovers(&self, now: Instant) -> Vec<String> {
+        let alive = |planter: Planter, expires: Instant| match planter {
+            Planter::Trace(trace) if expires > now => Some(trace),
+            _ => None,
+        };
+        let connections = self.connections.iter().filter_map(|(tuple, entry)| {
+            let trace = alive(entry.planter, entry.expires)?;
+            Some(format!("connection tracking entry {tuple} of trace {trace}"))
+        });
+        let affinity = self.affinity.iter().filter_map(|(key, entry)| {
+            let trace = alive(entry.planter, entry.expires)?;
+            Some(format!(
+                "session affinity entry of client {} of trace {trace}",
+                key.client
+            ))
+        });
+        let mut lines: Vec<String> = connections.chain(affinity).collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn plant<K: Eq + std::hash::Hash, V>(entries: &mut HashMap<K, Entry<V>>, key: K, entry: Entry<V>, now: Instant) {
+    let known = entries.get(&key).is_some_and(|known| known.expires > now);
+    let from_workload = entry.planter == Planter::Workload;
+    if !known || from_workload {
+        entries.insert(key, entry);
+    }
+}
+
+impl fmt::Display for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            source,
+            destination,
+            protocol,
+            source_port,
+            destination_port,
+        } = self;
+        write!(
+            f,
+            "{protocol} {source} port {source_port} to {destination} port {destination_port}"
+        )
+    }
+}

@@ -1,0 +1,225 @@
+//! Walks a packet through the whole cluster without sending it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use traceflow_core::names::NodeName;
+use traceflow_core::observation::Observation;
+use traceflow_core::packet::{CapturedPacket, IcmpHeader, IpFamily, Protocol, TcpFlags, Transport};
+use traceflow_core::plan::{FlowMatch, Plan, Question};
+use traceflow_core::trace::{Hop, Prediction, Predictor, Unpredictable, Verdict};
+
+use crate::cluster::{Cluster, Holder, NodeId};
+use crate::pipeline::{Arrival, Entering, NodeMemory, Outcome, pass};
+use crate::wire::{WirePacket, on_the_wire};
+
+/// The path in a network that has seen no packet before; timestamps are the time of asking.
+impl Predictor for Cluster {
+    fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable> {
+        let entry = Entry::of(self, plan)?;
+        Ok(follow(self, entry, SystemTime::now(), |_| None))
+    }
+}
+
+/// Where and as what a packet enters the network.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) node: NodeId,
+    pub(crate) arrival: Arrival,
+    pub(crate) packet: CapturedPacket,
+}
+
+impl Entry {
+    pub(crate) fn of(cluster: &Cluster, plan: &Plan) -> Result<Self, Unpredictable> {
+        match &plan.question {
+            Question::Inject { pod, packet, .. } => {
+                let pod = cluster.pod_id(pod).ok_or_else(|| open("no such Pod is in the model"))?;
+                let node = cluster
+                    .pod_record(pod)
+                    .node
+                    .ok_or_else(|| open("the source Pod has no node"))?;
+                let mac = Some(packet.src_mac);
+                Ok(Self {
+                    node,
+                    arrival: Arrival::Pod { pod, mac },
+                    packet: on_the_wire(packet),
+                })
+            }
+            Question::Live { matching, .. } => Self::of_live(cluster, plan, matching),
+        }
+    }
+
+    /// Real traffic that is no answer: what the match leaves open must not matter.
+    fn of_live(cluster: &Cluster, plan: &Plan, matching: &FlowMatch) -> Result<Self, Unpredictable> {
+        let source = plan.source.as_ref().ok_or_else(|| open("the source is left open"))?;
+        let destination = plan
+            .destination
+            .as_ref()
+            .ok_or_else(|| open("the destination is left open"))?;
+        let packet = WirePacket {
+            source: source.address,
+            destination: destination.address,
+            ttl: WirePacket::TTL,
+            dscp: matching.dscp.unwrap_or(0),
+            ip_flags: None,
+            identification: 0,
+            transport: transport(cluster, matching, destination.address)?,
+            sequence: 0,
+        };
+        let (node, arrival) = Self::place(cluster, source.address, destination.address)
+            .ok_or_else(|| open("the model doesn't say where the packet enters"))?;
+        Ok(Self {
+            node,
+            arrival,
+            packet: packet.captured(),
+        })
+    }
+
+    /// The node where a packet with these addresses enters, and how: what comes from outside enters at the node of the
+    /// Pod that it is for, else at the first node.
+    pub(crate) fn place(cluster: &Cluster, source: IpAddr, destination: IpAddr) -> Option<(NodeId, Arrival)> {
+        match cluster.holder(source) {
+            Some(Holder::Pod(pod)) => {
+                let node = cluster.pod_record(pod).node?;
+                Some((node, Arrival::Pod { pod, mac: None }))
+            }
+            Some(Holder::Node(node) | Holder::Gateway(node)) => Some((node, Arrival::Gateway)),
+            Some(Holder::Service(_)) => None,
+            None => {
+                let node = match cluster.holder(destination) {
+                    Some(Holder::Pod(pod)) => cluster.pod_record(pod).node?,
+                    Some(Holder::Node(node) | Holder::Gateway(node)) => node,
+                    _ => NodeId(0),
+                };
+                Some((node, Arrival::Gateway))
+            }
+        }
+    }
+}
+
+/// Follows a packet from node to node; `memory` is what a node remembers.
+pub(crate) fn follow<'a>(
+    cluster: &Cluster,
+    entry: Entry,
+    now: SystemTime,
+    memory: impl Fn(NodeId) -> Option<(&'a NodeMemory, Instant)>,
+) -> Prediction {
+    let mut hops = Vec::with_capacity(2);
+    let Entry {
+        mut node,
+        mut arrival,
+        mut packet,
+    } = entry;
+    loop {
+        let passed = pass(
+            cluster,
+            Entering {
+                node,
+                arrival,
+                packet,
+                memory: memory(node),
+                as_first: true,
+            },
+        );
+        let name = &cluster.node_record(node).node.name;
+        let verdict = verdict(name, passed.outcome, passed.observations.last());
+        hops.push(Hop {
+            node: name.clone(),
+            timestamp: now,
+            observations: passed.observations,
+            after_gap: false,
+        });
+        match (passed.outcome, verdict) {
+            (Outcome::ToTunnel(next), _) => (node, arrival, packet) = (next, Arrival::Tunnel, passed.packet),
+            (_, Some(verdict)) => return Prediction { hops, verdict },
+            (_, None) => unreachable!("only a tunnel leads on"),
+        }
+    }
+}
+
+/// How the path ends with what one node did; `None` if another node is next.
+pub(crate) fn verdict(node: &NodeName, outcome: Outcome, last: Option<&Observation>) -> Option<Verdict> {
+    let node = node.clone();
+    let reason = || last.and_then(|observation| observation.reason.clone());
+    match outcome {
+        Outcome::ToPod(_) | Outcome::ToNode => Some(Verdict::Delivered { node }),
+        Outcome::Outside => Some(Verdict::LeftNetwork { node }),
+        Outcome::Dropped => Some(Verdict::Dropped { node, reason: reason() }),
+        Outcome::Rejected => Some(Verdict::Rejected { node, reason: reason() }),
+        Outcome::ToTunnel(_) => None,
+    }
+}
+
+fn transport(cluster: &Cluster, matching: &FlowMatch, destination: IpAddr) -> Result<Transport, Unpredictable> {
+    let protocol = matching.protocol.ok_or_else(|| open("the protocol is left open"))?;
+    let ports = || {
+        let to = matching.destination_port;
+        let to = to.ok_or_else(|| open("the destination port is left open"))?;
+        Ok((source_port(cluster, matching, protocol, destination, to)?, to))
+    };
+    Ok(match protocol {
+        Protocol::TCP => {
+            let (source, destination) = ports()?;
+            let flags = matching.tcp_flags.map_or(TcpFlags::SYN, |flags| flags.set());
+            Transport::Tcp {
+                source,
+                destination,
+                flags,
+            }
+        }
+        Protocol::UDP => {
+            let (source, destination) = ports()?;
+            Transport::Udp { source, destination }
+        }
+        Protocol::SCTP => {
+            let (source, destination) = ports()?;
+            Transport::Sctp { source, destination }
+        }
+        Protocol::ICMP => Transport::Icmp(icmp(matching, 8)),
+        Protocol::ICMPV6 => Transport::Icmpv6(icmp(matching, 128)),
+        other => Transport::Other(other),
+    })
+}
+
+fn icmp(matching: &FlowMatch, echo_request: u8) -> IcmpHeader {
+    IcmpHeader {
+        icmp_type: matching.icmp_type.unwrap_or(echo_request),
+        code: matching.icmp_code.unwrap_or(0),
+        id: 0,
+        sequence: 0,
+    }
+}
+
+/// The source port matters to a Service that has several endpoints to choose from, and to nothing else.
+fn source_port(
+    cluster: &Cluster,
+    matching: &FlowMatch,
+    protocol: Protocol,
+    destination: IpAddr,
+    port: u16,
+) -> Result<u16, Unpredictable> {
+    if let Some(known) = matching.source_port {
+        return Ok(known);
+    }
+    if let Some(Holder::Service(service)) = cluster.holder(destination) {
+        let record = cluster.service_record(service);
+        let offered = record.service.ports.iter().zip(&record.backends);
+        let backends = offered
+            .filter(|(offered, _)| (offered.protocol, offered.port) == (protocol, port))
+            .map(|(_, backends)| backends.of(IpFamily::of(destination)).len());
+        if backends.sum::<usize>() > 1 {
+            return Err(open(
+                "the source port is left open, and the Service chooses its endpoint by it",
+            ));
+        }
+    }
+    Ok(ANY_SOURCE_PORT)
+}
+
+/// The first of Linux' `net.ipv4.ip_local_port_range`.
+const ANY_SOURCE_PORT: u16 = 32768;
+
+fn open(phrase: &str) -> Unpredictable {
+    Unpredictable(Arc::from(phrase))
+}
