@@ -303,3 +303,88 @@ impl IndexedPod {
 fn is_selectable(pod: &Pod) -> bool {
     !pod.host_network && !matches!(&*pod.phase, "Succeeded" | "Failed")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::LabelSelector;
+
+    fn pod(name: &str, address: [u8; 4]) -> Pod {
+        Pod {
+            name: ObjectName::new("team", name),
+            labels: Labels::new(),
+            node: None,
+            addresses: vec![IpAddr::from(address)],
+            host_network: false,
+            phase: "Running".into(),
+            ready: true,
+            ports: Vec::new(),
+        }
+    }
+
+    fn policy(name: &str) -> NetworkPolicy {
+        NetworkPolicy {
+            name: ObjectName::new("team", name),
+            pod_selector: LabelSelector::default(),
+            ingress: Some(Vec::new()),
+            egress: None,
+        }
+    }
+
+    #[test]
+    fn a_namespace_keeps_its_labels_while_nothing_is_in_it() {
+        let mut index = PolicyIndex::default();
+        index.insert_namespace(&Namespace {
+            name: "team".into(),
+            labels: Labels::from([("env".into(), "prod".into())]),
+        });
+        let first = index.insert_pod(pod("a", [10, 0, 0, 1]));
+        index.remove_pod(&ObjectName::new("team", "a"));
+        assert!(index.pod(first).is_none());
+        let second = index.insert_pod(pod("b", [10, 0, 0, 1]));
+        let labels = index.pod(second).unwrap().namespace_labels();
+        assert_eq!(labels.get("env").map(|value| &**value), Some("prod"));
+        assert_eq!(labels.get(NAME_LABEL).map(|value| &**value), Some("team"));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_namespace_whose_content_was_removed() {
+        let mut index = PolicyIndex::default();
+        index.insert_pod(pod("a", [10, 0, 0, 1]));
+        index.insert_policy(policy("p"));
+        index.remove_pod(&ObjectName::new("team", "a"));
+        index.remove_policy(&ObjectName::new("team", "p"));
+        assert!(index.namespaces.is_empty());
+        assert!(index.names.is_empty() && index.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_replaced_pod_keeps_its_id() {
+        let mut index = PolicyIndex::default();
+        let first = index.insert_pod(pod("a", [10, 0, 0, 1]));
+        index.insert_pod(pod("b", [10, 0, 0, 2]));
+        assert_eq!(index.insert_pod(pod("a", [10, 0, 0, 3])), first);
+        assert_eq!(index.pod_at([10, 0, 0, 1].into()), None);
+        assert_eq!(index.pod_at([10, 0, 0, 3].into()), Some(first));
+    }
+
+    #[test]
+    fn an_address_stays_with_the_pod_that_it_went_over_to() {
+        let mut index = PolicyIndex::default();
+        index.insert_pod(pod("old", [10, 0, 0, 1]));
+        let new = index.insert_pod(pod("new", [10, 0, 0, 1]));
+        index.remove_pod(&ObjectName::new("team", "old"));
+        assert_eq!(index.pod_at([10, 0, 0, 1].into()), Some(new));
+    }
+
+    #[test]
+    fn removing_what_is_not_there_changes_nothing() {
+        let mut index = PolicyIndex::default();
+        let id = index.insert_pod(pod("a", [10, 0, 0, 1]));
+        index.insert_policy(policy("p"));
+        index.remove_pod(&ObjectName::new("other", "a"));
+        index.remove_policy(&ObjectName::new("team", "q"));
+        index.remove_namespace(&"other".into());
+        assert_eq!(index.pod(id).unwrap().policies(Direction::Ingress).len(), 1);
+    }
+}

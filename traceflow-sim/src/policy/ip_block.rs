@@ -67,12 +67,12 @@ impl IpBlock {
         Ok(Self { cidr, except })
     }
 
-    /// The whole block, its exceptions included.
+    /// The whole block, its exceptions included, as it was written.
     pub fn cidr(&self) -> IpNet {
         self.cidr
     }
 
-    /// The exceptions.
+    /// The exceptions, as they were written.
     pub fn except(&self) -> &[IpNet] {
         &self.except
     }
@@ -99,7 +99,7 @@ fn read_network(field: &Field<'_>) -> Result<IpNet, BadInput> {
         Some(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
             Err(field.invalid("an IPv4 network in its own form, such as 10.0.0.0/8"))
         }
-        Some(network) => Ok(network.trunc()),
+        Some(network) => Ok(network),
         None => Err(field.invalid("a network such as 10.0.0.0/8 or 2001:db8::/32")),
     }
 }
