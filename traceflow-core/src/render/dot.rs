@@ -15,7 +15,7 @@ pub fn dot(trace: &Trace) -> String {
     out.push_str("  graph [fontname=\"Helvetica\", labelloc=t];\n");
     out.push_str("  node [fontname=\"Helvetica\", shape=box, style=rounded];\n");
     out.push_str("  edge [fontname=\"Helvetica\"];\n");
-    let _ = writeln!(out, "  label={};", quoted(&[&graph.title]));
+    let _ = writeln!(out, "  label={};", quoted(&wrapped(&graph.title())));
     clusters(&graph, &mut out);
     let _ = writeln!(
         out,
@@ -44,7 +44,8 @@ fn clusters(graph: &Graph, out: &mut String) {
 }
 
 fn step_label(step: &Step) -> String {
-    let mut lines = vec![step.place.as_str(), step.action.as_str()];
+    let place = step.place();
+    let mut lines = vec![place.as_str(), step.action.as_str()];
     lines.extend(step.details.iter().flat_map(|detail| wrapped(detail)));
     quoted(&lines)
 }
@@ -87,7 +88,8 @@ fn remarks(graph: &Graph, out: &mut String) {
     if graph.remarks.is_empty() {
         return;
     }
-    let lines: Vec<&str> = graph.remarks.iter().flat_map(|remark| wrapped(remark)).collect();
+    let remarks: Vec<String> = graph.remarks.iter().map(ToString::to_string).collect();
+    let lines: Vec<&str> = remarks.iter().flat_map(|remark| wrapped(remark)).collect();
     let _ = writeln!(out, "  remarks [shape=note, style=\"\", label={}];", quoted(&lines));
     out.push_str("  verdict -> remarks [style=dotted, arrowhead=none];\n");
 }

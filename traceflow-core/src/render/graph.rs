@@ -1,20 +1,30 @@
 //! A trace as lanes, boxes and links: what the pictures have in common, before any of them is drawn.
 
+use std::fmt;
+
 use super::wording::{self, visible};
 use crate::observation::{Action, Observation};
 use crate::trace::{Hop, Trace, Verdict};
 
 /// A trace, ready to be drawn. All text is safe to show; escaping for the format is the drawer's.
 pub(super) struct Graph {
-    /// What was asked and how the answer was found.
-    pub(super) title: String,
+    /// What was asked.
+    pub(super) question: String,
+    /// How the answer was found.
+    pub(super) mode: String,
     /// How it ended.
     pub(super) verdict: String,
     pub(super) outcome: Outcome,
     /// In path order: one lane per visit to a node.
     pub(super) lanes: Vec<Lane>,
-    /// Causes of silence, choices, the captured packet, notes: a line each.
-    pub(super) remarks: Vec<String>,
+    /// Causes of silence, choices, the captured packet, notes.
+    pub(super) remarks: Vec<Remark>,
+}
+
+/// A line below the picture.
+pub(super) struct Remark {
+    pub(super) label: &'static str,
+    pub(super) text: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +47,10 @@ pub(super) struct Step {
     /// How the packet came here from the step before; `None` for the first.
     pub(super) link: Option<Link>,
     pub(super) fate: Fate,
-    /// Component and place: `NetworkPolicy EgressRule`.
-    pub(super) place: String,
+    /// The part of the pipeline: `NetworkPolicy`.
+    pub(super) component: String,
+    /// The place within it: `EgressRule`; may be empty.
+    pub(super) info: String,
     /// What was done.
     pub(super) action: String,
     pub(super) details: Vec<String>,
@@ -74,14 +86,26 @@ pub(super) enum Fate {
     Unseen,
 }
 
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.label, self.text)
+    }
+}
+
 impl Graph {
+    /// What was asked and how the answer was found, in one line.
+    pub(super) fn title(&self) -> String {
+        format!("{} ({})", self.question, self.mode)
+    }
+
     pub(super) fn new(trace: &Trace) -> Self {
         let shown = |text: String| visible(&text).into_owned();
         let mut lanes = Lanes::default();
         trace.hops.iter().for_each(|hop| lanes.seen(hop));
         lanes.unseen(trace);
         Self {
-            title: shown(format!("{} ({})", wording::question(&trace.plan), wording::mode(trace))),
+            question: shown(wording::question(&trace.plan)),
+            mode: shown(wording::mode(trace)),
             verdict: shown(wording::verdict(trace)),
             outcome: match trace.verdict {
                 Verdict::Delivered { .. } | Verdict::LeftNetwork { .. } | Verdict::NoneDropped { .. } => {
@@ -91,7 +115,7 @@ impl Graph {
                 Verdict::Unanswered(_) => Outcome::Unanswered,
             },
             lanes: lanes.0,
-            remarks: remarks(trace).into_iter().map(shown).collect(),
+            remarks: remarks(trace),
         }
     }
 }
@@ -154,6 +178,11 @@ impl Lanes {
 }
 
 impl Step {
+    /// Component and place within it.
+    pub(super) fn place(&self) -> String {
+        format!("{} {}", self.component, self.info).trim_end().to_owned()
+    }
+
     fn seen(observation: &Observation) -> Self {
         Self {
             fate: match observation.action {
@@ -172,7 +201,14 @@ impl Step {
         Self {
             link: None,
             fate: Fate::Unseen,
-            place: shown(wording::place(observation)),
+            component: shown(observation.component.to_string()),
+            info: shown(
+                observation
+                    .component_info
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            ),
             action: shown(observation.action.to_string()),
             details: wording::details(observation).into_iter().map(shown).collect(),
         }
@@ -182,7 +218,8 @@ impl Step {
         Self {
             link: None,
             fate: Fate::Unseen,
-            place: "expected here".to_owned(),
+            component: "expected here".to_owned(),
+            info: String::new(),
             action: "not seen".to_owned(),
             details: Vec::new(),
         }
@@ -206,27 +243,34 @@ fn link_label(kind: LinkKind, from: &Lane, to_another_node: bool) -> String {
     }
 }
 
-fn remarks(trace: &Trace) -> Vec<String> {
+fn remarks(trace: &Trace) -> Vec<Remark> {
     let mut remarks = Vec::new();
+    let mut add = |label, text: String| {
+        let text = visible(&text).into_owned();
+        remarks.push(Remark { label, text });
+    };
     if let Verdict::Unanswered(silence) = &trace.verdict {
-        remarks.extend(
-            silence
-                .expected_next
-                .iter()
-                .map(|node| format!("Expected next: {node}")),
-        );
-        remarks.extend(silence.causes.iter().map(|cause| format!("Likely cause: {cause}")));
+        silence
+            .expected_next
+            .iter()
+            .for_each(|node| add("Expected next", node.to_string()));
+        silence
+            .causes
+            .iter()
+            .for_each(|cause| add("Likely cause", cause.to_string()));
         if !silence.not_watched.is_empty() {
-            remarks.push(format!("Not watched: {}", wording::listed(&silence.not_watched)));
+            add("Not watched", wording::listed(&silence.not_watched));
         }
     }
-    remarks.extend(
-        trace
-            .captured
-            .iter()
-            .map(|packet| format!("Captured: {}", wording::captured(packet))),
-    );
-    remarks.extend(trace.plan.choices.iter().map(|choice| format!("Chosen: {choice}")));
-    remarks.extend(trace.notes.iter().map(|note| format!("Note: {note}")));
+    trace
+        .captured
+        .iter()
+        .for_each(|packet| add("Captured", wording::captured(packet)));
+    trace
+        .plan
+        .choices
+        .iter()
+        .for_each(|choice| add("Chosen", choice.to_string()));
+    trace.notes.iter().for_each(|note| add("Note", note.clone()));
     remarks
 }

@@ -10,11 +10,12 @@ use crate::trace::Trace;
 pub fn mermaid(trace: &Trace) -> String {
     let graph = Graph::new(trace);
     let mut out = String::from("flowchart TD\n");
-    let _ = writeln!(out, "  question[{}]", label(&[&graph.title]));
+    let _ = writeln!(out, "  question[{}]", label(&[&graph.title()]));
     for (l, lane) in graph.lanes.iter().enumerate() {
         let _ = writeln!(out, "  subgraph lane{l}[{}]\n    direction TB", label(&[&lane.node]));
         for (s, step) in lane.steps.iter().enumerate() {
-            let mut lines = vec![step.place.as_str(), step.action.as_str()];
+            let place = step.place();
+            let mut lines = vec![place.as_str(), step.action.as_str()];
             lines.extend(step.details.iter().map(String::as_str));
             let (open, close, class) = shape(step.fate);
             let _ = writeln!(out, "    step{l}_{s}{open}{}{close}{class}", label(&lines));
@@ -24,20 +25,23 @@ pub fn mermaid(trace: &Trace) -> String {
     let class = outcome_class(graph.outcome);
     let _ = writeln!(out, "  verdict[{}]:::{class}", label(&[&graph.verdict]));
     if !graph.remarks.is_empty() {
-        let lines: Vec<&str> = graph.remarks.iter().map(String::as_str).collect();
+        let remarks: Vec<String> = graph.remarks.iter().map(ToString::to_string).collect();
+        let lines: Vec<&str> = remarks.iter().map(String::as_str).collect();
         let _ = writeln!(out, "  remarks[{}]", label(&lines));
     }
     links(&graph, &mut out);
-    out.push_str(CLASSES);
+    for class in CLASSES {
+        let _ = writeln!(out, "  classDef {class}");
+    }
     out
 }
 
-const CLASSES: &str = "\
-  classDef passed stroke:#1a7f37,stroke-width:2px
-  classDef stopped stroke:#cf222e,stroke-width:3px
-  classDef left stroke:#0969da,stroke-width:2px
-  classDef unseen stroke-dasharray:5 4
-";
+const CLASSES: [&str; 4] = [
+    "passed stroke:#1a7f37,stroke-width:2px",
+    "stopped stroke:#cf222e,stroke-width:3px",
+    "left stroke:#0969da,stroke-width:2px",
+    "unseen stroke-dasharray:5 4",
+];
 
 fn outcome_class(outcome: Outcome) -> &'static str {
     match outcome {

@@ -14,6 +14,8 @@ mod captured;
 mod dot;
 mod graph;
 mod mermaid;
+#[cfg(test)]
+mod samples;
 mod status;
 mod table;
 mod traceflow;

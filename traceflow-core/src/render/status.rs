@@ -350,8 +350,10 @@ fn silence_in_one_line(silence: &Silence) -> String {
             .iter()
             .map(|node| format!("expected next: {node}")),
     );
-    if !causes.is_empty() {
-        parts.push(format!("likely causes, the likeliest first: {}", causes.join("; or ")));
+    match causes.as_slice() {
+        [] => {}
+        [cause] => parts.push(format!("likely cause: {cause}")),
+        causes => parts.push(format!("likely causes, the likeliest first: {}", causes.join(", or "))),
     }
     if !silence.not_watched.is_empty() {
         parts.push(format!("not watched: {}", wording::listed(&silence.not_watched)));
@@ -382,5 +384,126 @@ fn unix_seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => seconds(since),
         Err(before) => -seconds(before.duration()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::super::samples;
+    use super::*;
+    use crate::datapath::DatapathError;
+    use crate::packet::{CapturedPacket, CapturedTransport, IcmpHeader, Protocol};
+
+    #[test]
+    fn silence_is_a_failure_with_a_reason_that_says_where_to_look() {
+        let status = status_of(&samples::lost_between());
+        assert_eq!(status["phase"], "Failed");
+        assert_eq!(
+            status["reason"],
+            "the packet was last seen on k8s2-md-0-647454fc57-9sf7n (Forwarding Output: Forwarded, tunnel to \
+             192.168.11.112); expected next: k8s2-md-0-647454fc57-qpqbg; likely causes, the likeliest first: the packet \
+             or its mark was lost between k8s2-md-0-647454fc57-9sf7n and k8s2-md-0-647454fc57-qpqbg (tunnel, wire or a \
+             firewall on it), or node k8s2-md-0-647454fc57-qpqbg lost 12 reports during the trace; not watched: \
+             k8s2-md-0-647454fc57-zz8xk"
+        );
+        assert_eq!(status["verdict"]["outcome"], "Unanswered");
+        assert_eq!(status["unseen"][0]["node"], "k8s2-md-0-647454fc57-qpqbg");
+        assert_eq!(status["unseen"][0]["timestamp"], Value::Null, "nobody saw it");
+    }
+
+    #[test]
+    fn no_drop_among_the_packets_that_passed_is_an_answer() {
+        let status = status_of(&samples::none_dropped());
+        assert_eq!(status["phase"], "Succeeded");
+        assert_eq!(status["reason"], "3 matching packets passed, none dropped");
+    }
+
+    #[test]
+    fn a_drop_is_an_answer_and_names_its_policies() {
+        let status = status_of(&samples::pod1_to_pod2_icmp());
+        assert_eq!(status["phase"], "Succeeded");
+        assert_eq!(
+            status["verdict"],
+            json!({
+                "outcome": "Dropped",
+                "node": "k8s2-md-0-647454fc57-9sf7n",
+                "reason": "no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1",
+                "policies": ["K8sNetworkPolicy:default/allow-ingress-from-pod1"],
+            })
+        );
+    }
+
+    #[test]
+    fn an_error_brings_its_causes_along() {
+        let error = Error::Unavailable {
+            node: "node-a".into(),
+            source: DatapathError::Unavailable("connection refused".into()),
+        };
+        let status = Status::new(UNIX_EPOCH, Err(&error));
+        assert_eq!(
+            status.reason.as_deref(),
+            Some("node node-a is unavailable: the datapath is unavailable: connection refused")
+        );
+    }
+
+    #[test]
+    fn times_are_printed_to_the_second_in_utc() {
+        assert_eq!(
+            rfc3339(UNIX_EPOCH + Duration::from_millis(1_618_292_681_999)),
+            "2021-04-13T05:44:41Z"
+        );
+        assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(1)), "1969-12-31T23:59:59Z");
+        assert_eq!(
+            rfc3339(UNIX_EPOCH + Duration::from_secs(1 << 60)),
+            "9999-12-30T22:00:00Z"
+        );
+    }
+
+    #[test]
+    fn a_captured_packet_has_the_header_of_its_family_and_protocol() {
+        let icmp = |icmp_type| {
+            CapturedTransport::Icmp(IcmpHeader {
+                icmp_type,
+                code: 0,
+                id: 7,
+                sequence: 9,
+            })
+        };
+        let packet = CapturedPacket {
+            source: "fd00::1".parse().unwrap(),
+            destination: "fd00::2".parse().unwrap(),
+            length: 104,
+            ttl: 63,
+            dscp: 0,
+            flags: None,
+            identification: None,
+            protocol: Protocol::ICMPV6,
+            transport: icmp(128),
+            nonce: None,
+        };
+        let expected = json!({
+            "srcIP": "fd00::1",
+            "dstIP": "fd00::2",
+            "length": 104,
+            "ipv6Header": {"nextHeader": 58, "hopLimit": 63},
+            "transportHeader": {"icmp": {"id": 7, "sequence": 9}},
+        });
+        assert_eq!(serde_json::to_value(Captured::from(&packet)).unwrap(), expected);
+        let reply = CapturedPacket {
+            transport: icmp(129),
+            ..packet
+        };
+        assert_eq!(
+            serde_json::to_value(Captured::from(&reply)).unwrap()["transportHeader"],
+            json!({"icmp": {"id": 7, "sequence": 9, "type": 129, "code": 0}}),
+        );
+    }
+
+    fn status_of(trace: &Trace) -> Value {
+        serde_json::to_value(Status::new(UNIX_EPOCH, Ok(trace))).unwrap()
     }
 }

@@ -224,3 +224,123 @@ impl Paint {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_drop_is_marked_and_its_policy_named() {
+        expect![[r#"
+            default/pod1 (172.16.5.11) -> default/pod2 (172.16.5.12), ICMP, echo request id 0 sequence 0 (injected packet)
+            DROPPED on k8s2-md-0-647454fc57-9sf7n: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1
+
+               NODE                         COMPONENT       INFO                 ACTION      DETAIL
+               k8s2-md-0-647454fc57-9sf7n   SpoofGuard                           Forwarded
+                                            NetworkPolicy   EgressRule           Forwarded   K8sNetworkPolicy:default/allow-egress-to-pod2
+            >>                              NetworkPolicy   IngressDefaultRule   Dropped     no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1
+        "#]]
+        .assert_eq(&table(&samples::pod1_to_pod2_icmp(), Style::Plain));
+    }
+
+    #[test]
+    fn silence_says_where_to_look() {
+        expect![[r#"
+            default/pod1 (172.16.5.11) -> default/pod3 (172.16.3.8), TCP, port 10002 -> 80 (injected packet, 2 attempts)
+            NO ANSWER: the packet was last seen on k8s2-md-0-647454fc57-9sf7n (Forwarding Output: Forwarded, tunnel to 192.168.11.112)
+              expected next: k8s2-md-0-647454fc57-qpqbg
+              likely cause:  the packet or its mark was lost between k8s2-md-0-647454fc57-9sf7n and k8s2-md-0-647454fc57-qpqbg (tunnel, wire or a firewall on it)
+              or:            node k8s2-md-0-647454fc57-qpqbg lost 12 reports during the trace
+              not watched:   k8s2-md-0-647454fc57-zz8xk
+
+               NODE                         COMPONENT       INFO             ACTION      DETAIL
+               k8s2-md-0-647454fc57-9sf7n   SpoofGuard                       Forwarded
+                                            NetworkPolicy   EgressRule       Forwarded   K8sNetworkPolicy:default/allow-egress-to-pod2
+                                            Forwarding      Output           Forwarded   tunnel to 192.168.11.112
+            ~~ predicted, but not seen:
+            ?  k8s2-md-0-647454fc57-qpqbg   Forwarding      Classification   Received
+            ?                               NetworkPolicy   IngressRule      Forwarded   K8sNetworkPolicy:default/allow-ingress-from-pod1
+            ?                               Forwarding      Output           Delivered
+        "#]]
+        .assert_eq(&table(&samples::lost_between(), Style::Plain));
+    }
+
+    #[test]
+    fn a_gap_is_a_line_of_its_own() {
+        expect![[r#"
+            default/pod1 (172.16.5.11) -> default/pod3 (172.16.3.8), TCP, port 10002 -> 80 (injected packet)
+            DELIVERED on k8s2-md-0-647454fc57-qpqbg, to default/pod3 (172.16.3.8)
+
+               NODE                         COMPONENT       INFO             ACTION      DETAIL
+               k8s2-md-0-647454fc57-9sf7n   SpoofGuard                       Forwarded
+                                            NetworkPolicy   EgressRule       Forwarded   K8sNetworkPolicy:default/allow-egress-to-pod2
+                                            Forwarding      Output           Forwarded   tunnel to 192.168.11.112
+            ~~ the packet was lost sight of before k8s2-md-0-647454fc57-qpqbg
+               k8s2-md-0-647454fc57-qpqbg   Forwarding      Classification   Received
+                                            NetworkPolicy   IngressRule      Forwarded   K8sNetworkPolicy:default/allow-ingress-from-pod1
+                                            Forwarding      Output           Delivered
+
+            Note:     node k8s2-md-0-647454fc57-9sf7n lost 1 report during the trace
+        "#]]
+        .assert_eq(&table(&samples::with_gap(), Style::Plain));
+    }
+
+    #[test]
+    fn a_trace_without_a_path_is_told_in_words() {
+        let tables = [samples::no_matching_traffic(), samples::none_dropped()].map(|trace| table(&trace, Style::Plain));
+        expect![[r#"
+            default/pod1 (172.16.5.11) -> default/pod3 (172.16.3.8), any IPv4 packet (live traffic)
+            NO ANSWER: no packet was seen
+              likely cause:  no real packet matched while the trace was armed
+
+            default/pod1 (172.16.5.11) -> default/pod3 (172.16.3.8), any IPv4 packet (live traffic, dropped packets only)
+            NOT DROPPED: 3 matching packets passed, none dropped
+        "#]]
+        .assert_eq(&tables.join("\n"));
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        for (name, trace) in samples::all() {
+            let ansi = table(&trace, Style::Ansi);
+            assert!(ansi.contains("\x1b["), "{name}");
+            assert_eq!(without_colours(&ansi), table(&trace, Style::Plain), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_from_outside_reaches_the_terminal_raw() {
+        let text = table(&samples::hostile(), Style::Plain);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(!text.contains('\u{202e}'), "the direction of writing stays");
+        assert!(text.contains(r"\u{1b}[31m"), "it is shown, not hidden: {text}");
+    }
+
+    #[test]
+    fn columns_line_up_whatever_the_width_of_their_characters() {
+        let mut trace = samples::pod1_to_pod3();
+        trace.hops[0].node = "ノード".into();
+        let text = table(&trace, Style::Plain);
+        let column = |line: &str, cell: &str| line.find(cell).map(|at| line[..at].width());
+        let (first, second) = (text.lines().nth(3), text.lines().nth(4));
+        let components = text.lines().skip(4).filter_map(|line| {
+            ["SpoofGuard", "NetworkPolicy", "Forwarding"]
+                .iter()
+                .find_map(|cell| column(line, cell))
+        });
+        let heading = first.and_then(|line| column(line, "COMPONENT"));
+        assert!(heading.is_some() && second.is_some());
+        assert!(components.map(Some).all(|column| column == heading), "{text}");
+    }
+
+    fn without_colours(text: &str) -> String {
+        let mut parts = text.split("\x1b[");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |plain, part| {
+            plain + part.split_once('m').map_or("", |(_, rest)| rest)
+        })
+    }
+}

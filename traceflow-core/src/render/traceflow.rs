@@ -144,3 +144,99 @@ fn sorted(value: &Value) -> Value {
         scalar => scalar.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    /// Each file is the object as the demo document shows it, printed by `kubectl get tf -o yaml`.
+    const DEMO_DOCUMENT: [&str; 6] = [
+        include_str!("snapshots/demo-document/tf-pod1-to-pod2.yaml"),
+        include_str!("snapshots/demo-document/tf-pod1-to-pod2-icmp.yaml"),
+        include_str!("snapshots/demo-document/tf-pod1-to-pod3.yaml"),
+        include_str!("snapshots/demo-document/tf-pod1-to-svc.yaml"),
+        include_str!("snapshots/demo-document/tf-pod1-to-pod3-tcp-live-traffic.yaml"),
+        include_str!("snapshots/demo-document/tf-pod1-to-pod3-icmp-live-traffic.yaml"),
+    ];
+
+    #[test]
+    fn without_our_own_fields_the_demo_objects_are_those_of_the_demo_document() {
+        for ((name, trace), printed) in samples::demo().into_iter().zip(DEMO_DOCUMENT) {
+            let given: Value = serde_saphyr::from_str(printed).unwrap();
+            let (metadata, spec) = (given["metadata"].clone(), given["spec"].clone());
+            assert_eq!(metadata["name"], name);
+            let object = Traceflow::new(
+                "crd.antrea.io/v1alpha1",
+                metadata,
+                spec,
+                SystemTime::UNIX_EPOCH,
+                Ok(&trace),
+            );
+            let mut value = to_value(&object);
+            remove_our_own_fields(&mut value["status"]);
+            assert_eq!(yaml::document(&value), printed, "{name}");
+        }
+    }
+
+    /// The document is older than `startTime`.
+    fn remove_our_own_fields(status: &mut Value) {
+        let status = status.as_object_mut().unwrap();
+        for own in ["mode", "verdict", "unseen", "attempts", "choices", "notes", "startTime"] {
+            status.remove(own);
+        }
+        for result in status["results"].as_array_mut().unwrap() {
+            for observation in result["observations"].as_array_mut().unwrap() {
+                observation.as_object_mut().unwrap().remove("reason");
+            }
+        }
+    }
+
+    #[test]
+    fn json_is_printed_as_kubectl_prints_it() {
+        let printed = include_str!("snapshots/kubectl.json");
+        let value: Value = serde_json::from_str(printed).unwrap();
+        assert_eq!(kubectl_json(&value), printed);
+    }
+
+    #[test]
+    fn several_objects_are_a_list() {
+        let object = |name: &str| {
+            let metadata = serde_json::json!({"name": name});
+            let spec = serde_json::json!({"timeout": 20});
+            let answer = Err(&Error::Busy { position: 3 });
+            Traceflow::new("crd.antrea.io/v1beta1", metadata, spec, SystemTime::UNIX_EPOCH, answer)
+        };
+        let list = TraceflowList(vec![object("a"), object("b")]);
+        expect_test::expect![[r#"
+            apiVersion: v1
+            items:
+            - apiVersion: crd.antrea.io/v1beta1
+              kind: Traceflow
+              metadata:
+                name: a
+              spec:
+                timeout: 20
+              status:
+                phase: Failed
+                reason: 'busy: 3rd in the queue when the time was over'
+                startTime: "1970-01-01T00:00:00Z"
+            - apiVersion: crd.antrea.io/v1beta1
+              kind: Traceflow
+              metadata:
+                name: b
+              spec:
+                timeout: 20
+              status:
+                phase: Failed
+                reason: 'busy: 3rd in the queue when the time was over'
+                startTime: "1970-01-01T00:00:00Z"
+            kind: List
+            metadata:
+              resourceVersion: ""
+        "#]]
+        .assert_eq(&list.to_yaml());
+        let read: Value = serde_json::from_str(&list.to_json()).unwrap();
+        assert_eq!(read, list.to_value());
+    }
+}

@@ -4,8 +4,6 @@
 //! `yaml_emitter_analyze_scalar`, `yaml_emitter_select_scalar_style` and `yaml_emitter_write_*_scalar`, as far as JSON
 //! values meet them. Other emitters choose other quotes and don't fold long lines, so their output differs in a `diff`.
 
-use std::cmp::Ordering;
-
 use serde_json::{Map, Value};
 
 /// A line is folded at the first space behind this column.
@@ -71,7 +69,7 @@ impl Writer {
             Context::Value | Context::Inline => place.indent + 2,
         };
         let mut entries: Vec<_> = map.iter().collect();
-        entries.sort_by(|(a, _), (b, _)| key_order(a, b));
+        entries.sort_by_cached_key(|(key, _)| sort_key(key));
         for (i, (key, value)) in entries.into_iter().enumerate() {
             if i > 0 || place.context == Context::Value {
                 self.line_break(indent);
@@ -311,7 +309,7 @@ fn has_indicator(text: &str) -> bool {
 }
 
 fn is_simple_key(key: &str) -> bool {
-    key.len() <= MAX_SIMPLE_KEY && !key.contains('\n')
+    key.len() <= MAX_SIMPLE_KEY && !key.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
 }
 
 fn is_collection(value: &Value) -> bool {
@@ -353,7 +351,8 @@ fn is_disputed_break(character: char) -> bool {
     matches!(character, '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a plain scalar of this text would be read as null, bool, number, timestamp or merge key, by YAML 1.1's rules.
+/// Whether a plain scalar of this text would be read as null, bool, number, timestamp or merge key by YAML 1.1's rules.
+/// Readers differ in odd spellings such as `nULL`: here, unlike in go-yaml, they count.
 fn is_read_as_another_type(text: &str) -> bool {
     const WORDS: [&str; 12] = [
         "", "~", "null", "true", "false", "y", "n", "yes", "no", "on", "off", "<<",
@@ -417,41 +416,113 @@ fn is_timestamp(text: &str) -> bool {
         return false;
     };
     let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    let day = rest.split(['T', 't', ' ']).next().unwrap_or_default();
-    year.len() == 4 && digits(year) && month.len() <= 2 && digits(month) && day.len() <= 2 && digits(day)
+    let (day, time) = rest.split_once(['T', 't', ' ']).unwrap_or((rest, "0"));
+    let time_follows = time
+        .trim_start_matches([' ', '\t'])
+        .starts_with(|c: char| c.is_ascii_digit());
+    year.len() == 4
+        && digits(year)
+        && month.len() <= 2
+        && digits(month)
+        && day.len() <= 2
+        && digits(day)
+        && time_follows
 }
 
-/// go-yaml's order of keys: numbers in them by value, letters behind other characters.
-fn key_order(a: &str, b: &str) -> Ordering {
-    let (left, right): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let Some(at) = left.iter().zip(&right).position(|(x, y)| x != y) else {
-        return left.len().cmp(&right.len());
-    };
-    let (x, y) = (left[at], right[at]);
-    match (x.is_alphabetic(), y.is_alphabetic()) {
-        (true, true) => x.cmp(&y),
-        (true, false) => Ordering::Greater,
-        (false, true) => Ordering::Less,
-        (false, false) => {
-            let within_number = x == '0' || y == '0';
-            let begun = within_number
-                && left[..at]
-                    .iter()
-                    .rev()
-                    .take_while(|c| c.is_numeric())
-                    .any(|&c| c != '0');
-            let seed = u64::from(begun);
-            number(seed, &left[at..])
-                .cmp(&number(seed, &right[at..]))
-                .then(x.cmp(&y))
+/// What a key is sorted by. Numbers in it count by their value, letters come behind all else: go-yaml's order, as far as
+/// that is one (it goes in a circle for `9`, `10` and `1a`).
+fn sort_key(key: &str) -> Vec<KeyPart> {
+    let mut parts = Vec::new();
+    let mut characters = key.chars().peekable();
+    while let Some(character) = characters.next() {
+        parts.push(match character.to_digit(10) {
+            Some(digit) => {
+                let (mut value, mut length) = (u64::from(digit), 1);
+                while let Some(digit) = characters.peek().and_then(|next| next.to_digit(10)) {
+                    value = value.saturating_mul(10).saturating_add(digit.into());
+                    length += 1;
+                    characters.next();
+                }
+                KeyPart::Number(value, length)
+            }
+            None if character.is_alphabetic() => KeyPart::Letter(character),
+            None => KeyPart::Other(character),
+        });
+    }
+    parts
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum KeyPart {
+    Other(char),
+    /// Its value and its number of digits.
+    Number(u64, usize),
+    Letter(char),
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `kubectl.yaml` is what kubectl 1.32 printed for `kubectl.json`.
+    #[test]
+    fn values_are_printed_as_kubectl_prints_them() {
+        let value: Value = serde_json::from_str(include_str!("snapshots/kubectl.json")).unwrap();
+        let expected = include_str!("snapshots/kubectl.yaml");
+        for (line, (ours, theirs)) in document(&value).lines().zip(expected.lines()).enumerate() {
+            assert_eq!(ours, theirs, "line {}", line + 1);
+        }
+        assert_eq!(document(&value), expected);
+    }
+
+    #[test]
+    fn numbers_in_keys_are_sorted_by_value() {
+        let value = serde_json::json!({"port10": 1, "port9": 2, "port": 3, "port-1": 4, "Port": 5});
+        assert_eq!(document(&value), "Port: 5\nport: 3\nport-1: 4\nport9: 2\nport10: 1\n");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn what_is_printed_reads_back_as_the_same_value(value in any_value()) {
+            let text = document(&value);
+            let read: Value = serde_saphyr::from_str(&text)
+                .map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+            prop_assert_eq!(read, value, "{}", text);
+        }
+
+        #[test]
+        fn strings_that_look_like_something_else_stay_strings(
+            text in "[-+.0-9:_exobnaiftTZ ~yYnNulo<=#]{0,12}|[nN][uU][lL][lL]|[oO]([nN]|[fF][fF])|[tT][rR][uU][eE]"
+        ) {
+            let printed = document(&serde_json::json!({"key": text}));
+            let read: Value = serde_saphyr::from_str(&printed).unwrap();
+            prop_assert_eq!(&read["key"], &Value::String(text), "{}", printed);
         }
     }
-}
 
-/// The value and the length of the digits at the front.
-fn number(seed: u64, text: &[char]) -> (u64, usize) {
-    let digits = text.iter().map_while(|c| c.to_digit(10));
-    digits.fold((seed, 0), |(value, length), digit| {
-        (value.saturating_mul(10).saturating_add(digit.into()), length + 1)
-    })
+    fn any_value() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            any::<String>(),
+            "[ -~\n]{0,200}",
+            "( |\n|a|#|: |- |'|\"|\\\\|\t){0,20}",
+            "([a-z]{1,12} ?[:#'\"]? ){0,30}",
+        ];
+        let leaf = prop_oneof![
+            4 => text.clone().prop_map(Value::String),
+            1 => any::<i64>().prop_map(Value::from),
+            1 => any::<bool>().prop_map(Value::from),
+            1 => Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 24, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(text.clone(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
 }
