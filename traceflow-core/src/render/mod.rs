@@ -6,6 +6,7 @@
 //! | programs, and what reads Antrea's Traceflow resource | [`Traceflow`], as YAML or JSON as `kubectl` prints it |
 //! | Graphviz | [`dot()`] |
 //! | Markdown pages that draw Mermaid | [`mermaid()`] |
+//! | a browser, a ticket, a slide | [`svg()`] |
 //!
 //! All of them take text from outside (names, words of a datapath) as hostile: whatever is in it, the output stays
 //! well formed and no control character reaches the terminal.
@@ -17,6 +18,7 @@ mod mermaid;
 #[cfg(test)]
 mod samples;
 mod status;
+mod svg;
 mod table;
 mod traceflow;
 mod wording;
@@ -28,5 +30,67 @@ pub use captured::{
 pub use dot::dot;
 pub use mermaid::mermaid;
 pub use status::{ChoiceStatus, LastSeen, NodeResult, ObservationStatus, Phase, Status, VerdictStatus};
+pub use svg::svg;
 pub use table::{Style, table};
 pub use traceflow::{Traceflow, TraceflowList};
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use expect_test::{ExpectFile, expect_file};
+
+    use super::*;
+
+    /// A macro, because the paths must be relative to this file.
+    macro_rules! kept {
+        ($name:literal) => {
+            [
+                ("txt", expect_file![concat!("snapshots/", $name, ".txt")]),
+                ("yaml", expect_file![concat!("snapshots/", $name, ".yaml")]),
+                ("json", expect_file![concat!("snapshots/", $name, ".json")]),
+                ("dot", expect_file![concat!("snapshots/", $name, ".dot")]),
+                ("mmd", expect_file![concat!("snapshots/", $name, ".mmd")]),
+                ("svg", expect_file![concat!("snapshots/", $name, ".svg")]),
+            ]
+        };
+    }
+
+    #[test]
+    fn the_demo_traces_are_rendered_as_kept() {
+        let kept: [[(&str, ExpectFile); 6]; 6] = [
+            kept!("tf-pod1-to-pod2"),
+            kept!("tf-pod1-to-pod2-icmp"),
+            kept!("tf-pod1-to-pod3"),
+            kept!("tf-pod1-to-svc"),
+            kept!("tf-pod1-to-pod3-tcp-live-traffic"),
+            kept!("tf-pod1-to-pod3-icmp-live-traffic"),
+        ];
+        for ((name, trace), kept) in samples::demo().into_iter().zip(kept) {
+            for (format, expected) in kept {
+                expected.assert_eq(&rendered(name, &trace, format));
+            }
+        }
+    }
+
+    fn rendered(name: &str, trace: &crate::trace::Trace, format: &str) -> String {
+        let metadata = serde_json::json!({"name": name});
+        let spec = serde_json::json!({"source": {"namespace": "default", "pod": "pod1"}});
+        let object = Traceflow::new(
+            "crd.antrea.io/v1beta1",
+            metadata,
+            spec,
+            SystemTime::UNIX_EPOCH,
+            Ok(trace),
+        );
+        match format {
+            "txt" => table(trace, Style::Plain),
+            "yaml" => object.to_yaml(),
+            "json" => object.to_json(),
+            "dot" => dot(trace),
+            "mmd" => mermaid(trace),
+            "svg" => svg(trace),
+            other => panic!("no format {other}"),
+        }
+    }
+}
