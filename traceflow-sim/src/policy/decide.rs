@@ -6,7 +6,8 @@ use std::sync::Arc;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
 
-use super::index::{IndexedPod, PodId, PolicyIndex};
+use super::index::{PodId, PolicyIndex};
+use super::indexed_pod::IndexedPod;
 use super::{NetworkPolicy, PolicyPeer, Rule};
 use crate::model::ContainerPort;
 

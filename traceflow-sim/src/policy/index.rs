@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use traceflow_core::names::ObjectName;
 
-use super::{Direction, NetworkPolicy};
-use crate::model::{ContainerPort, Labels, Namespace, Pod};
+use super::NetworkPolicy;
+use super::indexed_pod::IndexedPod;
+use crate::model::{Labels, Namespace, Pod};
 
 /// The label that every namespace carries, with its own name as value.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -75,33 +76,25 @@ impl PolicyIndex {
         self.remove_pod(&pod.name);
         let id = self.free.pop().unwrap_or_else(|| self.grow());
         self.names.insert(pod.name.clone(), id);
-        if is_selectable(&pod) {
-            self.addresses
-                .extend(pod.addresses.iter().map(|&address| (address, id)));
-        }
         let namespace = self.namespace_entry(&pod.name.namespace);
         namespace.pods.insert(id);
-        let mut entry = IndexedPod {
-            pod,
-            namespace_labels: Arc::clone(&namespace.labels),
-            ingress: Vec::new(),
-            egress: Vec::new(),
-        };
-        for policy in namespace.policies.values() {
-            entry.add_policy(policy);
+        let indexed = IndexedPod::new(pod, Arc::clone(&namespace.labels), namespace.policies.values());
+        if indexed.is_selectable() {
+            self.addresses
+                .extend(indexed.addresses().iter().map(|&address| (address, id)));
         }
-        self.pods[id.0 as usize] = Some(entry);
+        self.pods[id.0 as usize] = Some(indexed);
         id
     }
 
     /// Takes a Pod out. Its id may be given to another Pod afterwards.
     pub fn remove_pod(&mut self, name: &ObjectName) {
         let Some(id) = self.names.remove(name) else { return };
-        let Some(entry) = self.pods[id.0 as usize].take() else {
+        let Some(indexed) = self.pods[id.0 as usize].take() else {
             return;
         };
         self.free.push(id);
-        for address in &entry.pod.addresses {
+        for address in indexed.addresses() {
             if self.addresses.get(address) == Some(&id) {
                 self.addresses.remove(address);
             }
@@ -204,7 +197,7 @@ impl PolicyIndex {
         };
         for id in &namespace.pods {
             if let Some(pod) = &mut self.pods[id.0 as usize] {
-                pod.namespace_labels = Arc::clone(&labels);
+                pod.relabel_namespace(&labels);
             }
         }
         namespace.labels = labels;
@@ -240,74 +233,10 @@ fn implied_labels(namespace: &Arc<str>) -> Labels {
     Labels::from([(NAME_LABEL.into(), Arc::clone(namespace))])
 }
 
-/// A Pod with the policies that select it.
-#[derive(Debug, Clone)]
-pub(super) struct IndexedPod {
-    pod: Arc<Pod>,
-    namespace_labels: Arc<Labels>,
-    /// The policies that isolate it in ingress, in the order of their names.
-    ingress: Vec<Arc<NetworkPolicy>>,
-    /// The same for egress.
-    egress: Vec<Arc<NetworkPolicy>>,
-}
-
-impl IndexedPod {
-    pub(super) fn namespace(&self) -> &Arc<str> {
-        &self.pod.name.namespace
-    }
-
-    pub(super) fn namespace_labels(&self) -> &Labels {
-        &self.namespace_labels
-    }
-
-    pub(super) fn labels(&self) -> &Labels {
-        &self.pod.labels
-    }
-
-    pub(super) fn ports(&self) -> &[ContainerPort] {
-        &self.pod.ports
-    }
-
-    /// The policies that isolate it in this direction, in the order of their names.
-    pub(super) fn policies(&self, direction: Direction) -> &[Arc<NetworkPolicy>] {
-        match direction {
-            Direction::Ingress => &self.ingress,
-            Direction::Egress => &self.egress,
-        }
-    }
-
-    /// Takes note of a policy of its own namespace, if it selects the Pod. The policy must not be known yet.
-    fn add_policy(&mut self, policy: &Arc<NetworkPolicy>) {
-        if !is_selectable(&self.pod) || !policy.pod_selector.selects(&self.pod.labels) {
-            return;
-        }
-        for (direction, policies) in [
-            (Direction::Ingress, &mut self.ingress),
-            (Direction::Egress, &mut self.egress),
-        ] {
-            if policy.rules(direction).is_some() {
-                let place = policies.partition_point(|other| other.name < policy.name);
-                policies.insert(place, Arc::clone(policy));
-            }
-        }
-    }
-
-    fn drop_policy(&mut self, name: &Arc<str>) {
-        for policies in [&mut self.ingress, &mut self.egress] {
-            policies.retain(|policy| policy.name.name != *name);
-        }
-    }
-}
-
-/// Whether selectors can select the Pod: it has a network of its own and has not finished.
-fn is_selectable(pod: &Pod) -> bool {
-    !pod.host_network && !matches!(&*pod.phase, "Succeeded" | "Failed")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::LabelSelector;
+    use crate::policy::{Direction, LabelSelector};
 
     fn pod(name: &str, address: [u8; 4]) -> Pod {
         Pod {

@@ -24,6 +24,7 @@
 mod decide;
 mod format;
 mod index;
+mod indexed_pod;
 mod ip_block;
 mod network_policy;
 mod port;

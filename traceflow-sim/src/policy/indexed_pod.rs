@@ -1,0 +1,98 @@
+//! A Pod as the index keeps it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Direction, NetworkPolicy};
+use crate::model::{ContainerPort, Labels, Pod};
+
+/// A Pod with the policies that select it.
+#[derive(Debug, Clone)]
+pub(super) struct IndexedPod {
+    pod: Arc<Pod>,
+    namespace_labels: Arc<Labels>,
+    /// The policies that isolate it in ingress, in the order of their names.
+    ingress: Vec<Arc<NetworkPolicy>>,
+    /// The same for egress.
+    egress: Vec<Arc<NetworkPolicy>>,
+}
+
+impl IndexedPod {
+    /// The Pod, with those policies of its namespace that select it.
+    pub(super) fn new<'a>(
+        pod: Arc<Pod>,
+        namespace_labels: Arc<Labels>,
+        policies: impl IntoIterator<Item = &'a Arc<NetworkPolicy>>,
+    ) -> Self {
+        let mut indexed = Self {
+            pod,
+            namespace_labels,
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        };
+        for policy in policies {
+            indexed.add_policy(policy);
+        }
+        indexed
+    }
+
+    /// Whether selectors can select it: it has a network of its own and has not finished.
+    pub(super) fn is_selectable(&self) -> bool {
+        !self.pod.host_network && self.pod.is_alive()
+    }
+
+    pub(super) fn addresses(&self) -> &[IpAddr] {
+        &self.pod.addresses
+    }
+
+    pub(super) fn relabel_namespace(&mut self, labels: &Arc<Labels>) {
+        self.namespace_labels = Arc::clone(labels);
+    }
+
+    pub(super) fn namespace(&self) -> &Arc<str> {
+        &self.pod.name.namespace
+    }
+
+    pub(super) fn namespace_labels(&self) -> &Labels {
+        &self.namespace_labels
+    }
+
+    pub(super) fn labels(&self) -> &Labels {
+        &self.pod.labels
+    }
+
+    pub(super) fn ports(&self) -> &[ContainerPort] {
+        &self.pod.ports
+    }
+
+    /// The policies that isolate it in this direction, in the order of their names.
+    pub(super) fn policies(&self, direction: Direction) -> &[Arc<NetworkPolicy>] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Takes note of a policy of its own namespace, if it selects the Pod. The policy must not be known yet.
+    pub(super) fn add_policy(&mut self, policy: &Arc<NetworkPolicy>) {
+        if !self.is_selectable() || !policy.pod_selector.selects(&self.pod.labels) {
+            return;
+        }
+        for (direction, policies) in [
+            (Direction::Ingress, &mut self.ingress),
+            (Direction::Egress, &mut self.egress),
+        ] {
+            if policy.rules(direction).is_some() {
+                let place = policies.partition_point(|other| other.name < policy.name);
+                policies.insert(place, Arc::clone(policy));
+            }
+        }
+    }
+
+    /// Forgets the policy of this name in its own namespace.
+    pub(super) fn drop_policy(&mut self, name: &Arc<str>) {
+        for policies in [&mut self.ingress, &mut self.egress] {
+            policies.retain(|policy| policy.name.name != *name);
+        }
+    }
+}
