@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use traceflow_core::spec::parse_timeout;
 
 /// What the network did with a packet, and why.
 #[derive(Debug, Parser)]
@@ -57,7 +58,7 @@ pub(crate) struct TraceArgs {
     #[arg(long)]
     pub(crate) dropped_only: bool,
     /// How long to wait for the answer, 1s to 300s
-    #[arg(short = 't', long, value_name = "TIME", default_value = "20s", value_parser = seconds)]
+    #[arg(short = 't', long, value_name = "TIME", default_value = "20s", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
@@ -133,19 +134,6 @@ pub(crate) enum ColorChoice {
     Always,
     /// Never
     Never,
-}
-
-/// Reads `20s`, `2m` or a bare number of seconds; the range is the spec's to check.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.strip_suffix('m') {
-        Some(minutes) => (minutes, 60),
-        None => (text.strip_suffix('s').unwrap_or(text), 1),
-    };
-    let number: u64 = number.parse().map_err(|_| format!("{text:?} is not a time; use 1s to 300s, such as 20s"))?;
-    match number.checked_mul(unit) {
-        Some(seconds @ 1..=300) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!("{text} is out of range; use 1s to 300s")),
-    }
 }
 
 const AFTER_HELP: &str = "\

@@ -1,2 +1,59 @@
-//! Placeholder.
-fn main() {}
+//! The program `traceflow`: asks what the network did with a packet, and prints the answer.
+
+mod args;
+mod ask;
+mod failure;
+mod network;
+mod output;
+mod question;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, NetworkArgs, OutputArgs};
+use failure::Failure;
+use network::Network;
+use question::Question;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => answer(&args.network, &args.output, |network| {
+            question::from_files(&args.files, network)
+        }),
+        Command::Trace(args) => answer(&args.network, &args.output, |network| {
+            question::from_command_line(&args, network).map(|question| vec![question])
+        }),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}
+
+/// Reads everything, and only when all of it is right, asks.
+fn answer(
+    network: &NetworkArgs,
+    output: &OutputArgs,
+    questions: impl FnOnce(&mut Network) -> Result<Vec<Question>, Failure>,
+) -> Result<ExitCode, Failure> {
+    let mut network = Network::load(network)?;
+    let questions = questions(&mut network)?;
+    output::check(output, &questions)?;
+    let answers = ask::all(&network, questions)?;
+    output::print(output, &answers)?;
+    Ok(ExitCode::from(if answers.iter().all(ask::Answer::is_known) {
+        ANSWERED
+    } else {
+        NO_ANSWER
+    }))
+}
+
+/// Delivered or dropped alike.
+const ANSWERED: u8 = 0;
+/// Also what clap exits with.
+const BAD_INPUT: u8 = 2;
+const NO_ANSWER: u8 = 3;

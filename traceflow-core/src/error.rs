@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::datapath::DatapathError;
 use crate::names::NodeName;
+use crate::trace::Unpredictable;
 
 /// Why a trace has no answer. A packet that was dropped is an answer, not an error.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum Error {
     /// The trace was cancelled; what it had put in place is gone.
     #[error("the trace was cancelled")]
     Cancelled,
+    /// The model can't tell the path in advance. Say more in the question, or trace instead of predicting.
+    #[error("the path can't be predicted: {0}")]
+    Unpredictable(#[from] Unpredictable),
     /// The tracer was closed.
     #[error("the tracer was closed")]
     Closed,

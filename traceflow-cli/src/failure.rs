@@ -1,0 +1,65 @@
+//! Why nothing was asked: wrong input, and files that can't be read.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use traceflow_core::input::BadInput;
+use traceflow_sim::LoadError;
+
+/// Nothing was traced, and whoever called has to change something first.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    BadInput(#[from] BadInput),
+    #[error("can't read {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{0}")]
+    Usage(String),
+    #[error("the runtime doesn't start")]
+    Runtime(#[source] io::Error),
+    #[error("the answer can't be written")]
+    Unwritable(#[source] io::Error),
+}
+
+impl Failure {
+    /// A file that can't be read.
+    pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::Unreadable {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// On standard error, with its causes; a mistake in a file with the line that it stands in.
+    pub(crate) fn print(&self) {
+        if let Self::BadInput(mistake) = self {
+            eprintln!("error: {mistake}");
+            if let Some(marked) = mistake.excerpt().split_once('\n') {
+                eprintln!("{}", marked.1);
+            }
+            return;
+        }
+        eprint!("error: {self}");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            eprint!(": {error}");
+            cause = error.source();
+        }
+        eprintln!();
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Bad(mistake) => Self::BadInput(mistake),
+            LoadError::Unreadable { path, source } => Self::Unreadable { path, source },
+            other => Self::Usage(other.to_string()),
+        }
+    }
+}
