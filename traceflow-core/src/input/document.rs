@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use granit_parser::{Event, Options, Parser, ScanError, StrInput};
+use granit_parser::{ErrorKind, Event, Options, Parser, ScanError, StrInput};
 
 use super::error::{BadInput, Problem};
 use super::field::Field;
@@ -78,8 +78,33 @@ impl<'a> Documents<'a> {
     }
 
     fn syntax(&self, error: &ScanError) -> BadInput {
-        let message = format!("this is neither YAML nor JSON: {}", error.info());
-        BadInput::new(self.tree.path(), Problem::Syntax { message }).at(self.source, place(error.marker()))
+        let problem = Problem::Syntax {
+            message: format!("this is neither YAML nor JSON: {}", error.info()),
+            remedy: remedy(error.kind()).into(),
+        };
+        BadInput::new(self.tree.path(), problem).at(self.source, place(error.marker()))
+    }
+}
+
+/// What to do about a mistake that people make in YAML.
+fn remedy(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar
+        | ErrorKind::TabAtBlockScalarStart => "use spaces instead of tabs",
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => "close the quote",
+        ErrorKind::UnclosedFlowCollection { .. }
+        | ErrorKind::InvalidColonPlacement
+        | ErrorKind::UnexpectedEofFlowSequence
+        | ErrorKind::UnexpectedEofFlowMapping
+        | ErrorKind::ExpectedFlowMappingSeparator
+        | ErrorKind::ExpectedFlowSequenceSeparator => "close the bracket, or add the comma between two items",
+        ErrorKind::UnknownAnchor => "put the value in quotes if it begins with *",
+        ErrorKind::MappingValueNotAllowed => "check the indentation, and put a value with a colon in quotes",
+        ErrorKind::UnexpectedCharacter { .. } => "put the value in quotes",
+        _ => "check the indentation, the brackets and the quotes here",
     }
 }
 
@@ -188,35 +213,35 @@ mod tests {
             (&deep, "f:1:129: nested too deeply; use at most 128 levels"),
             (
                 "[1, 2]: 3\n",
-                "f:1:1: a key must be a word or a number, not a list or a mapping",
+                "f:1:1: this key is a list or a mapping; use a word or a number",
             ),
             (
                 "a: &a [*a]",
-                "f:1:8: a[0]: this alias refers to the value that it stands in",
+                "f:1:8: a[0]: this alias refers to the value that it stands in; write the value out",
             ),
             (
                 "{<<: 3}",
-                "f:1:6: only a mapping or a list of mappings can be merged with <<",
+                "f:1:6: << merges mappings only; use a mapping or a list of mappings",
             ),
             (
                 "a: [1, 2\nb: 3\n",
-                "f:2:2: a[1]: this is neither YAML nor JSON: illegal placement of ':' indicator",
+                "f:2:2: a[1]: this is neither YAML nor JSON: illegal placement of ':' indicator; close the bracket, or add the comma between two items",
             ),
             (
                 "a:\n\tb: 1\n",
-                "f:2:2: a: this is neither YAML nor JSON: tabs disallowed within this context (block indentation)",
+                "f:2:2: a: this is neither YAML nor JSON: tabs disallowed within this context (block indentation); use spaces instead of tabs",
             ),
             (
                 "a: b: c\n",
-                "f:1:5: this is neither YAML nor JSON: mapping values are not allowed in this context",
+                "f:1:5: this is neither YAML nor JSON: mapping values are not allowed in this context; check the indentation, and put a value with a colon in quotes",
             ),
             (
                 "a: \"b\n",
-                "f:2:1: a: this is neither YAML nor JSON: invalid indentation in multiline quoted scalar",
+                "f:2:1: a: this is neither YAML nor JSON: invalid indentation in multiline quoted scalar; close the quote",
             ),
             (
                 "a: *nobody\n",
-                "f:1:4: a: this is neither YAML nor JSON: while parsing node, found unknown anchor",
+                "f:1:4: a: this is neither YAML nor JSON: while parsing node, found unknown anchor; put the value in quotes if it begins with *",
             ),
         ] {
             assert_eq!(read(text).unwrap_err(), message, "{text}");

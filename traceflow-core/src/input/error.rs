@@ -196,6 +196,8 @@ pub enum Problem {
     Syntax {
         /// What the parser says.
         message: String,
+        /// What to do, as an order.
+        remedy: Cow<'static, str>,
     },
     /// Mappings and lists are nested too deeply.
     TooDeep {
@@ -284,7 +286,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Empty { expected } => write!(f, "the input is empty; it needs {expected}"),
             Self::Encoding => f.write_str("these bytes are not text; use UTF-8"),
-            Self::Syntax { message } => f.write_str(message),
+            Self::Syntax { message, remedy } => write!(f, "{message}; {remedy}"),
             Self::TooDeep { limit } => write!(f, "nested too deeply; use at most {limit} levels"),
             Self::TooManyCopies { limit } => {
                 write!(f, "aliases repeat too much; let them repeat at most {limit} values")

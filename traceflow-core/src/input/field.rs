@@ -115,7 +115,7 @@ impl<'a> Field<'a> {
     pub fn string(&self) -> Result<Arc<str>, BadInput> {
         match &self.node.value {
             Value::String(text) => Ok(text.clone()),
-            Value::Integer(_) | Value::Float(_) | Value::Bool(_) => Err(self.wrong_type("a string: put it in quotes")),
+            Value::Integer(_) | Value::Float(_) | Value::Bool(_) => Err(self.wrong_type("a string, in quotes")),
             _ => Err(self.wrong_type("a string")),
         }
     }
@@ -127,6 +127,7 @@ impl<'a> Field<'a> {
     pub fn boolean(&self) -> Result<bool, BadInput> {
         match self.node.value {
             Value::Bool(value) => Ok(value),
+            Value::String(_) => Err(self.wrong_type("true or false, without quotes")),
             _ => Err(self.wrong_type("true or false")),
         }
     }
@@ -146,6 +147,9 @@ impl<'a> Field<'a> {
             },
             // A whole number too large for the other variant.
             Value::Float(number) if number.fract() == 0.0 && number.abs() >= 2f64.powi(63) => number.to_string(),
+            Value::String(ref text) if text.parse::<i64>().is_ok() => {
+                return Err(self.wrong_type("an integer, without quotes"));
+            }
             _ => return Err(self.wrong_type("an integer")),
         };
         Err(self.error(Problem::OutOfRange {

@@ -157,7 +157,7 @@ impl<'a> Tree<'a> {
 
     fn key(&mut self, text: &str, plain: bool, place: Place) -> Result<(), BadInput> {
         if plain && text.is_empty() {
-            return Err(self.key_problem("a key is missing before this colon", place));
+            return Err(self.syntax("there is no key before this colon", "add one", place));
         }
         let text = self.shared(text);
         let Some(Open {
@@ -190,7 +190,7 @@ impl<'a> Tree<'a> {
 
     fn start(&mut self, content: Content, anchor: usize, place: Place) -> Result<Option<Node>, BadInput> {
         if self.awaits_key() {
-            return Err(self.key_problem("a key must be a word or a number, not a list or a mapping", place));
+            return Err(self.syntax("this key is a list or a mapping", "use a word or a number", place));
         }
         self.check_depth(1, place)?;
         self.open.push(Open {
@@ -225,10 +225,14 @@ impl<'a> Tree<'a> {
 
     fn alias(&mut self, anchor: usize, place: Place) -> Result<Option<Node>, BadInput> {
         if self.awaits_key() {
-            return Err(self.key_problem("a key can't be an alias", place));
+            return Err(self.syntax("this key is an alias", "use a word or a number", place));
         }
         let Some(part) = self.anchors.get(&anchor) else {
-            return Err(self.key_problem("this alias refers to the value that it stands in", place));
+            return Err(self.syntax(
+                "this alias refers to the value that it stands in",
+                "write the value out",
+                place,
+            ));
         };
         let (size, height) = (part.size, part.height);
         self.check_depth(height, place)?;
@@ -281,13 +285,13 @@ impl<'a> Tree<'a> {
         if inserted {
             Ok(None)
         } else {
-            Err(self.key_problem("only a mapping or a list of mappings can be merged with <<", place))
+            Err(self.syntax("<< merges mappings only", "use a mapping or a list of mappings", place))
         }
     }
 
-    fn key_problem(&self, message: &str, place: Place) -> BadInput {
-        let message = message.to_owned();
-        self.error(Problem::Syntax { message }, place)
+    fn syntax(&self, message: &str, remedy: &'static str, place: Place) -> BadInput {
+        let (message, remedy) = (message.to_owned(), remedy.into());
+        self.error(Problem::Syntax { message, remedy }, place)
     }
 
     fn error(&self, problem: Problem, place: Place) -> BadInput {

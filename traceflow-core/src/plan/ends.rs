@@ -175,11 +175,17 @@ pub(super) fn running_pod(
     field: &'static str,
 ) -> Result<PodEntry, BadInput> {
     let pod = inventory.pod(name).ok_or_else(|| not_found(field, "Pod", name))?;
-    if &*pod.phase != "Running" {
-        let what = format!("Pod {name} is not running but {}", pod.phase);
-        return Err(unusable(field, what, "wait until it is Running, or choose another"));
+    match &*pod.phase {
+        "Running" => Ok(pod),
+        "Succeeded" | "Failed" => {
+            let what = format!("Pod {name} has ended ({})", pod.phase);
+            Err(unusable(field, what, "choose a Pod that is Running"))
+        }
+        phase => {
+            let what = format!("Pod {name} is {phase}, not Running");
+            Err(unusable(field, what, "wait for it, or choose another"))
+        }
     }
-    Ok(pod)
 }
 
 fn service(inventory: &dyn Inventory, name: &ObjectName) -> Result<ServiceEntry, BadInput> {

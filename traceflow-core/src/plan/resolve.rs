@@ -236,14 +236,14 @@ impl Resolver<'_> {
     }
 
     fn icmp(&mut self, spec: &IcmpSpec, family: IpFamily) -> Transport {
-        let (echo_request, name) = match family {
-            IpFamily::V4 => (8, "ICMP"),
-            IpFamily::V6 => (128, "ICMPv6"),
+        let echo_request = match family {
+            IpFamily::V4 => 8,
+            IpFamily::V6 => 128,
         };
         let icmp_type = spec.icmp_type.unwrap_or(echo_request);
         let echo = icmp_type == echo_request;
         if spec.icmp_type.is_none() {
-            self.choose("message", format!("{name} echo request"));
+            self.choose("ICMP type", format!("{echo_request} (echo request)"));
         }
         let header = IcmpHeader {
             icmp_type,

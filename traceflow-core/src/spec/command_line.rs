@@ -39,15 +39,19 @@ impl CommandLine<'_> {
 
     /// A mistake about a field of a Traceflow, such as the planner finds, as one about the option that says the same.
     pub fn locate(error: BadInput) -> BadInput {
-        const OPTIONS: [(&str, &str); 6] = [
+        const OPTIONS: [(&str, &str); 5] = [
             ("spec.source", "-S"),
             ("spec.destination", "-D"),
-            ("spec.packet", "-f"),
             ("spec.liveTraffic", "-L"),
             ("spec.droppedOnly", "--dropped-only"),
             ("spec.timeout", "-t"),
         ];
-        match OPTIONS.iter().find(|(field, _)| error.field().starts_with(field)) {
+        let field = error.field();
+        if let Some(header) = field.strip_prefix("spec.packet") {
+            let option = packet_option(header);
+            return error.renamed(&option);
+        }
+        match OPTIONS.iter().find(|(start, _)| field.starts_with(start)) {
             Some((_, option)) => error.renamed(option),
             None => error,
         }
@@ -80,6 +84,16 @@ impl CommandLine<'_> {
             };
         }
         builder.build()
+    }
+}
+
+/// The key of `-f` that says the same as a field below `packet`.
+fn packet_option(field: &str) -> String {
+    match field.rsplit('.').collect::<Vec<_>>()[..] {
+        ["dstPort", protocol, ..] => format!("-f {protocol}_dst"),
+        ["ttl" | "hopLimit", ..] => "-f nw_ttl".to_owned(),
+        ["protocol" | "nextHeader", ..] => "-f nw_proto".to_owned(),
+        _ => "-f".to_owned(),
     }
 }
 

@@ -168,7 +168,11 @@ impl<'a> Flow<'a> {
             };
             match said {
                 Some((other, first)) if other != *family => {
-                    return Err(self.conflict(item, format!("{} says {other}", first.word), "keep one of them"));
+                    return Err(self.conflict(
+                        item,
+                        format!("this says {family}, but {} says {other}", first.word),
+                        "keep one of them",
+                    ));
                 }
                 _ => said = Some((*family, item)),
             }
@@ -255,18 +259,33 @@ impl<'a> Flow<'a> {
     fn apply_to(&self, transport: &mut TransportSpec, key: Key, item: &Item<'_>) -> Result<bool, BadInput> {
         match (key, transport.ports_mut()) {
             (Key::SourcePort(_), Some((port, _))) | (Key::DestinationPort(_), Some((_, port))) => {
-                *port = NonZeroU16::new(self.number(item, 1..=u16::MAX)?);
+                let number = self.number(item, 1..=u16::MAX)?;
+                *port = NonZeroU16::new(self.once(item, number, port.is_none())?);
                 return Ok(true);
             }
             _ => {}
         }
         match (key, transport) {
             (Key::TcpFlags, TransportSpec::Tcp { flags, .. }) => *flags = Some(self.tcp_flags(item)?),
-            (Key::IcmpType(_), TransportSpec::Icmp(header)) => header.icmp_type = Some(self.number(item, 0..=255)?),
-            (Key::IcmpCode(_), TransportSpec::Icmp(header)) => header.code = Some(self.number(item, 0..=255)?),
+            (Key::IcmpType(_), TransportSpec::Icmp(header)) => {
+                let number = self.number(item, 0..=255)?;
+                header.icmp_type = Some(self.once(item, number, header.icmp_type.is_none())?);
+            }
+            (Key::IcmpCode(_), TransportSpec::Icmp(header)) => {
+                let number = self.number(item, 0..=255)?;
+                header.code = Some(self.once(item, number, header.code.is_none())?);
+            }
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// The value, unless another key (`tp_dst` besides `tcp_dst`) has given the field one.
+    fn once<T>(&self, item: &Item<'_>, value: T, open: bool) -> Result<T, BadInput> {
+        match open {
+            true => Ok(value),
+            false => Err(self.conflict(item, "another key says this, too".to_owned(), "keep one of them")),
+        }
     }
 
     fn number<T>(&self, item: &Item<'_>, range: RangeInclusive<T>) -> Result<T, BadInput>
@@ -279,7 +298,8 @@ impl<'a> Flow<'a> {
             Some(digits) => u64::from_str_radix(digits, 16),
             None => text.parse(),
         };
-        let numeric = text.bytes().all(|byte| byte.is_ascii_digit()) || parsed.is_ok();
+        let magnitude = text.strip_prefix('-').unwrap_or(text);
+        let numeric = parsed.is_ok() || (!magnitude.is_empty() && magnitude.bytes().all(|byte| byte.is_ascii_digit()));
         match parsed.ok().and_then(|number| T::try_from(number).ok()) {
             Some(number) if range.contains(&number) => Ok(number),
             _ if numeric => {
@@ -307,11 +327,16 @@ impl<'a> Flow<'a> {
     }
 
     fn tcp_flags(&self, item: &Item<'_>) -> Result<TcpFlagsMatch, BadInput> {
-        let text = self.value(item, || "a number or +syn-ack".to_owned())?;
-        if !text.starts_with(['+', '-']) {
+        const EXPECTED: &str = "flags such as +syn-ack, or a number from 0 to 255";
+        let text = self.value(item, || EXPECTED.to_owned())?;
+        if text.starts_with(|first: char| first.is_ascii_digit()) {
             return self
                 .number(item, 0..=255)
                 .map(|flags| TcpFlagsMatch::exactly(TcpFlags(flags)));
+        }
+        if !text.starts_with(['+', '-']) {
+            let found = format!("{} has no sign", quoted(text));
+            return Err(self.error(item, invalid(found, EXPECTED)));
         }
         let (mut set, mut unset) = (0, 0);
         for (at, _) in text.match_indices(['+', '-']) {

@@ -229,9 +229,8 @@ fn api_version(object: &Field<'_>) -> Result<ApiVersion, BadInput> {
 }
 
 fn name(object: &Field<'_>) -> Result<Arc<str>, BadInput> {
-    const REMEDY: &str = "name the Traceflow";
     let Some(metadata) = object.optional("metadata")? else {
-        return Err(object.missing("metadata.name", REMEDY));
+        return Err(object.missing("metadata", "add it with the Traceflow's name"));
     };
     metadata.only(fields::METADATA)?;
     for key in ["labels", "annotations"] {
@@ -243,7 +242,7 @@ fn name(object: &Field<'_>) -> Result<Arc<str>, BadInput> {
     }
     match metadata.optional("name")? {
         Some(name) => object_name(&name),
-        None => Err(metadata.missing("name", REMEDY)),
+        None => Err(metadata.missing("name", "name the Traceflow")),
     }
 }
 

@@ -300,10 +300,9 @@ impl TransportSpec {
     /// The error for it.
     pub(crate) fn missing_destination_port(&self) -> BadInput {
         let key = self.key().unwrap_or_default();
-        let remedy =
-            format!("add the port that the packet goes to, in -f {key}_dst; only of a Service the first is taken");
+        let remedy = "add the port that the packet goes to; only of a Service the first is taken".into();
         let field = format!("spec.packet.transportHeader.{key}.dstPort");
-        BadInput::new(field, Problem::Missing { remedy: remedy.into() })
+        BadInput::new(field, Problem::Missing { remedy })
     }
 
     /// The name of its field in `transportHeader`.
