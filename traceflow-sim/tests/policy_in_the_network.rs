@@ -65,7 +65,8 @@ fn a_service_is_judged_by_its_endpoint_and_target_port() {
 #[test]
 fn the_service_port_does_not_open_the_target_port() {
     let network = network(&[
-        "{name: out} | {podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], egress: [{ports: [{port: 80}]}]}",
+        "{name: out} | {podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], \
+         egress: [{ports: [{port: 80}]}]}",
     ]);
     assert_eq!(
         sent(&network, "client->shop tcp,tcp_dst=80"),

@@ -98,29 +98,17 @@ impl PolicyIndex {
         if let Some(exempt) = exempt(traffic, &peer) {
             return Decision::Exempt(exempt);
         }
-        let packet = Packet {
-            traffic,
-            declared: match traffic.direction {
-                Direction::Ingress => subject.ports(),
-                Direction::Egress => peer.pod.map_or(&[], |(_, pod)| pod.ports()),
-            },
-            peer,
+        let declared: &[ContainerPort] = match traffic.direction {
+            Direction::Ingress => subject.ports(),
+            Direction::Egress => peer.pod.map_or(&[], |(_, pod)| pod.ports()),
         };
-        let allowing = policies
-            .iter()
-            .find_map(|policy| packet.first_match(policy).map(|rule| (policy, rule)));
-        match allowing {
-            Some((policy, rule)) => Decision::Allowed {
-                policy: PolicyRef::kubernetes(policy.name.clone()),
-                rule,
-            },
-            None => Decision::Isolated {
-                policies: policies
-                    .iter()
-                    .map(|policy| PolicyRef::kubernetes(policy.name.clone()))
-                    .collect(),
-            },
-        }
+        let asked = Asked {
+            traffic,
+            peer,
+            declared,
+        };
+        let allowed = policies.iter().find_map(|policy| asked.allowed_by(policy));
+        allowed.unwrap_or_else(|| isolated_by(policies))
     }
 
     fn resolve(&self, peer: Peer) -> ResolvedPeer<'_> {
@@ -139,7 +127,8 @@ struct ResolvedPeer<'a> {
     pod: Option<(PodId, &'a IndexedPod)>,
 }
 
-/// "A Pod cannot block access to itself", and ingress is allowed "if the traffic source is the pod's local node".
+/// "A pod cannot block access to itself" (the Network Policies page of the documentation), and ingress is allowed "if
+/// the traffic source is the pod's local node" (the API's text).
 fn exempt(traffic: &Traffic, peer: &ResolvedPeer<'_>) -> Option<Exempt> {
     if peer.pod.is_some_and(|(id, _)| id == traffic.pod) {
         return Some(Exempt::Itself);
@@ -148,21 +137,32 @@ fn exempt(traffic: &Traffic, peer: &ResolvedPeer<'_>) -> Option<Exempt> {
     from_own_node.then_some(Exempt::OwnNode)
 }
 
+fn isolated_by(policies: &[Arc<NetworkPolicy>]) -> Decision {
+    let names = policies.iter().map(|policy| PolicyRef::kubernetes(policy.name.clone()));
+    Decision::Isolated {
+        policies: names.collect(),
+    }
+}
+
 /// Everything that a rule looks at.
-struct Packet<'a> {
+struct Asked<'a> {
     traffic: &'a Traffic,
     peer: ResolvedPeer<'a>,
     /// The ports that the destination Pod declares.
     declared: &'a [ContainerPort],
 }
 
-impl Packet<'_> {
-    /// The place of the policy's first rule that allows the packet.
-    fn first_match(&self, policy: &NetworkPolicy) -> Option<usize> {
-        policy
+impl Asked<'_> {
+    /// The decision of the policy's first rule that allows the traffic.
+    fn allowed_by(&self, policy: &NetworkPolicy) -> Option<Decision> {
+        let rule = policy
             .rules(self.traffic.direction)?
             .iter()
-            .position(|rule| self.matches_ports(rule) && self.matches_peers(rule, policy))
+            .position(|rule| self.matches_ports(rule) && self.matches_peers(rule, policy))?;
+        Some(Decision::Allowed {
+            policy: PolicyRef::kubernetes(policy.name.clone()),
+            rule,
+        })
     }
 
     fn matches_ports(&self, rule: &Rule) -> bool {

@@ -1,8 +1,8 @@
 //! What labels and port names may look like.
 
 /// What [`is_label_key`] asks for, as messages say it.
-pub(super) const LABEL_KEY: &str = "a label key: at most 63 letters, digits, '-', '_' and '.', with a letter or digit at \
-                                    both ends, perhaps after a DNS name and '/'";
+pub(super) const LABEL_KEY: &str = "a label key: at most 63 letters, digits, '-', '_' and '.', with a letter or digit \
+                                    at both ends, perhaps after a DNS name and '/'";
 
 /// What [`is_label_value`] asks for, as messages say it.
 pub(super) const LABEL_VALUE: &str =

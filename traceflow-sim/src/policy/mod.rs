@@ -3,7 +3,7 @@
 //! A policy isolates the Pods that its `podSelector` selects, per direction. What an isolated Pod may still exchange is
 //! the union of the rules of all policies that select it. As the API's text has it:
 //!
-//! - A Pod can't block access to itself, and takes everything from its own node ([`Exempt`]). In egress its node is a
+//! - A Pod takes everything from its own node, and can't block access to itself ([`Exempt`]). In egress its node is a
 //!   peer like any other.
 //! - A named port is "on a pod": it is looked up at the destination, in ingress the Pod that is isolated, in egress the
 //!   Pod that has the destination address, whichever peer of the rule lets it in. Where that is no Pod, the name
