@@ -136,32 +136,47 @@ pub(crate) enum ColorChoice {
     Never,
 }
 
+// Lines of at most 80 columns, so that no terminal folds a command.
+
 const AFTER_HELP: &str = "\
 Try the demo cluster:
   traceflow trace --cluster examples/demo -S pod1 -D pod3 -f tcp,tcp_dst=80
-  traceflow run --cluster examples/demo examples/demo/tf-pod1-to-svc.yaml -o yaml
+  traceflow run --cluster examples/demo -o yaml \\
+      examples/demo/tf-pod1-to-svc.yaml
 
-Exit status: 0 the question was answered, be the packet delivered or dropped; 2 bad input; 3 no answer.";
+Exit status: 0 the question was answered, be the packet delivered or dropped;
+2 bad input; 3 no answer.";
 
 const RUN_HELP: &str = "\
 Examples:
+  # The demo
   traceflow run --cluster examples/demo examples/demo/tf-pod1-to-pod2.yaml
-  kubectl get pods,svc,endpointslices,networkpolicies,namespaces,nodes -A -o yaml > cluster.yaml
+  # Your own cluster
+  kubectl get nodes,namespaces,pods,services,endpointslices,networkpolicies \\
+      -A -o yaml > cluster.yaml
   traceflow run --cluster cluster.yaml my-traceflow.yaml -o yaml
+  # Real traffic (`liveTraffic: true`): on the simulated network, say what is sent
+  traceflow run --cluster examples/demo --send 'pod1->pod3 tcp,tcp_dst=80' \\
+      examples/demo/tf-pod1-to-pod3-tcp-live-traffic.yaml
 
-A manifest with `liveTraffic: true` waits for real traffic. On the simulated network, say what is sent:
-  traceflow run --cluster examples/demo examples/demo/tf-pod1-to-pod3-tcp-live-traffic.yaml \\
-      --send 'pod1->pod3 tcp,tcp_dst=80'
-
-The answer goes to standard output, progress and errors go to standard error. Several traces are printed as a List.";
+The answer goes to standard output, progress and errors go to standard error.
+Several traces are printed as a List.";
 
 const TRACE_HELP: &str = "\
 Examples:
-  traceflow trace --cluster examples/demo -S pod1 -D pod2 -f icmp        who drops my ping?
-  traceflow trace --cluster examples/demo -S pod1 -D tf-destination      which endpoint does the Service choose?
-  traceflow trace --cluster examples/demo -S pod1 -D 8.8.8.8 -f udp,udp_dst=53 --predict
-  traceflow trace --cluster examples/demo -S pod1 -D pod3 -L --dropped-only -f icmp --send 'pod1->pod3 icmp'
+  # Who drops my ping?
+  traceflow trace --cluster examples/demo -S pod1 -D pod2 -f icmp
+  # Which endpoint does the Service choose?
+  traceflow trace --cluster examples/demo -S pod1 -D tf-destination
+  # What would happen? Nothing is sent
+  traceflow trace --cluster examples/demo -S pod1 -D 8.8.8.8 --predict \\
+      -f udp,udp_dst=53
+  # Which real packet is dropped, and why?
+  traceflow trace --cluster examples/demo -S pod1 -D pod3 -L --dropped-only \\
+      -f icmp --send 'pod1->pod3 icmp'
 
-The flow: one protocol (icmp, icmp6, tcp, tcp6, udp, udp6, sctp, sctp6, ip, ipv6), then keys of that protocol, separated
-by commas: tcp_src, tcp_dst, tcp_flags (+syn+ack or a number), udp_src, udp_dst, sctp_src, sctp_dst, icmp_type,
-icmp_code, nw_proto, nw_ttl, ip_dscp. Without a destination port a Service's first port is taken.";
+The flow: one protocol (icmp, icmp6, tcp, tcp6, udp, udp6, sctp, sctp6, ip,
+ipv6), then keys of that protocol, separated by commas: tcp_src, tcp_dst,
+tcp_flags (+syn+ack or a number), udp_src, udp_dst, sctp_src, sctp_dst,
+icmp_type, icmp_code, nw_proto, nw_ttl, ip_dscp. Without a destination port
+a Service's first port is taken.";
