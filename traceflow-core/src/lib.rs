@@ -6,6 +6,8 @@ pub mod fanout;
 pub mod input;
 pub mod inventory;
 pub mod mark;
+#[cfg(feature = "mock")]
+pub mod mock;
 pub mod names;
 pub mod observation;
 pub mod packet;
