@@ -328,12 +328,14 @@ impl Driver {
     }
 
     fn carry_out_orders(&mut self) {
+        while let Some(order) = self.sessions.poll_abandoned() {
+            self.abort(order);
+        }
         while let Some(order) = self.sessions.poll_order() {
             let span = self.span(&order.command.task);
             tracing::debug!(parent: &span, node = %order.command.node, task = %order.command.task, "begun");
-            let earlier = order.supersedes.and_then(|earlier| self.aborts.remove(&earlier));
-            if let Some(earlier) = earlier {
-                earlier.abort();
+            if let Some(earlier) = order.supersedes {
+                self.abort(earlier);
             }
             let Some(datapath) = self.datapaths.get(&order.command.node) else {
                 continue;
@@ -342,6 +344,12 @@ impl Driver {
             self.aborts.insert(order.id, abort);
             let done = carry_out(datapath.clone(), order);
             self.running.push(Box::pin(Abortable::new(done, registration)));
+        }
+    }
+
+    fn abort(&mut self, order: OrderId) {
+        if let Some(running) = self.aborts.remove(&order) {
+            running.abort();
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Nodes {
 struct Node {
     capabilities: Capabilities,
     attachment: Attachment,
+    /// Attach has succeeded since the last detach.
+    stands: bool,
     /// The attach or detach under way.
     order: Option<OrderId>,
     /// The traces that wait for attach.
@@ -36,8 +38,11 @@ struct Node {
 enum Attachment {
     /// It isn't. Next: `Attaching`, when a trace asks.
     Detached,
-    /// It is being put there. Next: `Attached`; on failure `Detached`. A call that hangs is made anew for the next trace.
+    /// It is being put there. Next: `Attached`; on failure `Doubtful`. A call that hangs is made anew for the next trace.
     Attaching { until: Instant },
+    /// Attach failed, so some of it can be there. Next: `Attaching` for the next trace; `Detaching` when nothing is traced
+    /// any more.
+    Doubtful,
     /// It is. Next: `Detaching` when nothing is traced any more; after a restart `Detached`.
     Attached,
     /// It is being taken away. Next: `Detached`, also if that fails for good; `Attaching` if a trace has come meanwhile.
@@ -69,6 +74,7 @@ impl Nodes {
         let node = |capabilities| Node {
             capabilities,
             attachment: Attachment::Detached,
+            stands: false,
             order: None,
             waiting: Vec::new(),
             traces: BTreeSet::new(),
@@ -133,7 +139,7 @@ impl Nodes {
         };
         match node.attachment {
             Attachment::Attached => return Standing::Ready,
-            Attachment::Detached => node.begin_attach(name, now, orders),
+            Attachment::Detached | Attachment::Doubtful => node.begin_attach(name, now, orders),
             Attachment::Attaching { until } if until <= now => node.begin_attach(name, now, orders),
             Attachment::Attaching { .. } | Attachment::Detaching(_) => {}
         }
@@ -151,8 +157,9 @@ impl Nodes {
         node.order = None;
         node.attachment = match result {
             Ok(()) => Attachment::Attached,
-            Err(_) => Attachment::Detached,
+            Err(_) => Attachment::Doubtful,
         };
+        node.stands |= result.is_ok();
         std::mem::take(&mut node.waiting)
     }
 
@@ -160,7 +167,7 @@ impl Nodes {
     pub(super) fn handle_restarted(&mut self, name: &NodeName, now: Instant, orders: &mut Orders) {
         let Some(node) = self.by_name.get_mut(name) else { return };
         match node.attachment {
-            Attachment::Attached => node.attachment = Attachment::Detached,
+            Attachment::Attached | Attachment::Doubtful => node.attachment = Attachment::Detached,
             Attachment::Attaching { .. } => node.begin_attach(name, now, orders),
             Attachment::Detached | Attachment::Detaching(_) => {}
         }
@@ -169,10 +176,11 @@ impl Nodes {
     /// Takes away what stands, on all nodes.
     pub(super) fn detach_all(&mut self, now: Instant, orders: &mut Orders) {
         for (name, node) in &mut self.by_name {
-            if matches!(node.attachment, Attachment::Attached | Attachment::Attaching { .. }) {
-                node.begin_detach(name, 1, now, orders);
-                self.detaching.insert(name.clone());
+            if matches!(node.attachment, Attachment::Detached | Attachment::Detaching(_)) {
+                continue;
             }
+            node.begin_detach(name, 1, now, orders);
+            self.detaching.insert(name.clone());
         }
     }
 
@@ -187,7 +195,9 @@ impl Nodes {
         let Attachment::Detaching(Removal::Running(n, _)) = node.attachment else {
             return;
         };
-        node.order = None;
+        if let Some(order) = node.order.take() {
+            orders.abandon(order);
+        }
         let removal = match result {
             Ok(()) => Removal::Done,
             Err(error) => Removal::failed(n, error, now),
@@ -196,9 +206,11 @@ impl Nodes {
             Removal::Done => {
                 self.failures.remove(name);
             }
-            Removal::GivenUp(error) => {
+            Removal::GivenUp(error) if node.stands => {
                 self.failures.insert(name.clone(), error);
             }
+            // Whoever could never be attached has nothing to leave behind that anybody knows of.
+            Removal::GivenUp(_) => {}
             pausing => {
                 node.attachment = Attachment::Detaching(pausing);
                 return;
@@ -206,6 +218,7 @@ impl Nodes {
         }
         self.detaching.remove(name);
         node.attachment = Attachment::Detached;
+        node.stands = false;
         if !node.waiting.is_empty() {
             node.begin_attach(name, now, orders);
         }

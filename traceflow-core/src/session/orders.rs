@@ -10,6 +10,7 @@ pub(super) struct Orders {
     last: u64,
     queue: VecDeque<Order>,
     pending: HashMap<OrderId, Command>,
+    abandoned: VecDeque<OrderId>,
 }
 
 impl Orders {
@@ -30,6 +31,17 @@ impl Orders {
     /// What this is the result of; `None` if nobody waits for it any more.
     pub(super) fn take(&mut self, id: OrderId) -> Option<Command> {
         self.pending.remove(&id)
+    }
+
+    /// Nobody waits for its result any more, if it has none yet.
+    pub(super) fn abandon(&mut self, id: OrderId) {
+        if self.pending.remove(&id).is_some() {
+            self.abandoned.push_back(id);
+        }
+    }
+
+    pub(super) fn poll_abandoned(&mut self) -> Option<OrderId> {
+        self.abandoned.pop_front()
     }
 
     pub(super) fn poll(&mut self) -> Option<Order> {

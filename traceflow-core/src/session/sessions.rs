@@ -249,6 +249,11 @@ impl Sessions {
         self.orders.poll()
     }
 
+    /// The next order that was given up: it has hung for too long. If it still runs, its future is to be dropped.
+    pub fn poll_abandoned(&mut self) -> Option<OrderId> {
+        self.orders.poll_abandoned()
+    }
+
     /// The next thing to tell a caller.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -279,6 +284,11 @@ impl Sessions {
     /// How many traces run or wait.
     pub fn traces(&self) -> usize {
         self.traces.len()
+    }
+
+    /// Whether all injected traces share one mark, because every node reports their nonces.
+    pub fn shares_mark(&self) -> bool {
+        self.common.nonce
     }
 
     /// How many marks are out.
@@ -549,6 +559,9 @@ impl Sessions {
         } else {
             forgotten_at
         };
+        for &order in running.orders.values() {
+            self.orders.abandon(order);
+        }
         for nonce in running.nonces {
             self.by_nonce.remove(&nonce);
         }

@@ -1,6 +1,10 @@
 //! Traces in virtual time, from the request to the answer.
 
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tracer;
+#[cfg(test)]
+mod world;

@@ -9,7 +9,8 @@ use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEn
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{Action, Component, ComponentInfo, Observation};
 use traceflow_core::packet::{
-    IpFamily, IpHeader, Ipv4Header, MacAddress, Nonce, Packet, Protocol, TcpFlags, Transport,
+    CapturedPacket, CapturedTransport, IpFamily, IpHeader, Ipv4Header, MacAddress, Nonce, Packet, Protocol, TcpFlags,
+    Transport,
 };
 use traceflow_core::plan::{End, FlowMatch, Plan, Question};
 
@@ -159,6 +160,10 @@ pub(crate) fn delivered() -> Observation {
     Observation::new(Component::Forwarding, Action::Delivered).at(ComponentInfo::Output)
 }
 
+pub(crate) fn dropped() -> Observation {
+    Observation::new(Component::NetworkPolicy, Action::Dropped).at(ComponentInfo::IngressDefaultRule)
+}
+
 pub(crate) fn tunnel_to(number: u8) -> Observation {
     let mut output = Observation::new(Component::Forwarding, Action::Forwarded).at(ComponentInfo::Output);
     output.tunnel_dst_ip = Some(tunnel_address(number));
@@ -179,5 +184,26 @@ pub(crate) fn sighting(
         observations: observations.clone(),
         packet: None,
         timestamp: SystemTime::UNIX_EPOCH,
+    }
+}
+
+/// A captured TCP SYN from the Pod on `n1`; `number` is its IP identification and sequence number.
+pub(crate) fn captured(destination: u8, number: u16) -> CapturedPacket {
+    CapturedPacket {
+        source: pod_address(1).into(),
+        destination: pod_address(destination).into(),
+        length: 60,
+        ttl: 63,
+        dscp: 0,
+        flags: Some(2),
+        identification: Some(number),
+        protocol: Protocol::TCP,
+        transport: CapturedTransport::Tcp {
+            source: 40_000,
+            destination: 80,
+            flags: Some(TcpFlags::SYN),
+            sequence: Some(number.into()),
+        },
+        nonce: None,
     }
 }
