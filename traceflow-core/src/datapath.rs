@@ -133,6 +133,53 @@ impl Capabilities {
     }
 }
 
+/// For backends, which refuse what they don't claim. A tracer never asks for that; others may.
+impl Capabilities {
+    /// Whether this probe may be installed.
+    ///
+    /// # Errors
+    /// [`DatapathError::Unsupported`] with the first thing that is missing.
+    pub fn permit_install(&self, probe: &Probe) -> Result<(), DatapathError> {
+        match &probe.kind {
+            ProbeKind::Injected { packet, .. } => {
+                self.permit_packets(IpFamily::of(packet.ip.source()), Some(packet.protocol()))
+            }
+            ProbeKind::Live { matching, dropped_only } => {
+                claimed(self.live, "follow real traffic")?;
+                claimed(
+                    self.dropped_only || !dropped_only,
+                    "follow only traffic that is dropped",
+                )?;
+                self.permit_packets(matching.family, matching.protocol)
+            }
+        }
+    }
+
+    /// Whether this packet may be injected.
+    ///
+    /// # Errors
+    /// [`DatapathError::Unsupported`] with the first thing that is missing.
+    pub fn permit_inject(&self, packet: &Packet) -> Result<(), DatapathError> {
+        claimed(self.inject, "inject packets")?;
+        self.permit_packets(IpFamily::of(packet.ip.source()), Some(packet.protocol()))
+    }
+
+    fn permit_packets(&self, family: IpFamily, protocol: Option<Protocol>) -> Result<(), DatapathError> {
+        claimed(self.handles_family(family), format_args!("handle {family}"))?;
+        match protocol {
+            Some(protocol) => claimed(self.handles_protocol(protocol), format_args!("handle {protocol}")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn claimed(claim: bool, what: impl fmt::Display) -> Result<(), DatapathError> {
+    if claim {
+        return Ok(());
+    }
+    Err(DatapathError::Unsupported(what.to_string().into()))
+}
+
 /// The number of a trace, unique for the life of its tracer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceId(pub u64);
