@@ -46,12 +46,14 @@ impl Datapath for SimDatapath {
     }
 
     async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
+        self.capabilities().permit_install(probe)?;
         let mut node = self.fabric.node(self.node);
         node.reach()?;
         node.install(probe, self.fabric.settings.capabilities.marks, now())
     }
 
     async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), DatapathError> {
+        self.capabilities().permit_inject(packet)?;
         let pod = match &probe.kind {
             ProbeKind::Injected { pod, .. } => pod,
             ProbeKind::Live { .. } => {
@@ -93,7 +95,9 @@ impl Datapath for SimDatapath {
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
         let mut node = self.fabric.node(self.node);
         node.reach()?;
-        node.remove(probe)
+        let removed = node.remove(probe)?;
+        let matched = removed.matched.filter(|_| self.capabilities().counts_matches);
+        Ok(Removed { matched })
     }
 
     async fn detach(&self) -> Result<(), DatapathError> {

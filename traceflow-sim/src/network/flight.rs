@@ -121,7 +121,7 @@ impl Flight<'_> {
                 mark: carried.mark,
                 nonce: match self.sender {
                     Sender::Workload => None,
-                    Sender::Tracer { nonce, .. } => Some(nonce),
+                    Sender::Tracer { nonce, .. } => self.fabric.settings.capabilities.nonce.then_some(nonce),
                 },
                 step: 0,
                 observations: Arc::clone(&observations),
