@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use tokio::time::{sleep, timeout};
-use traceflow_core::datapath::{Probe, ProbeKind};
+use traceflow_core::datapath::{Capabilities, Probe, ProbeKind};
 use traceflow_core::observation::Action;
-use traceflow_core::packet::{Packet, Protocol};
-use traceflow_core::plan::FlowMatch;
+use traceflow_core::packet::{Packet, Protocol, TcpFlags};
+use traceflow_core::plan::{FlowMatch, TcpFlagsMatch};
 
 use crate::case::{Failure, ensure};
 use crate::network::Destination;
@@ -49,7 +49,7 @@ pub(super) async fn other_packets_are_not_reported(trial: Trial) -> Result<(), F
     trial.attach().await?;
     let journey = &trial.network().same_node;
     let packet = trial.packet(journey)?;
-    for (differs_in, other) in near_misses(&packet) {
+    for (differs_in, other) in near_misses(&packet, trial.claims()?) {
         let mut watch = trial.watch();
         let kind = ProbeKind::Live {
             matching: other,
@@ -190,7 +190,7 @@ async fn arm(trial: &Trial, packet: &Packet, dropped_only: bool) -> Result<Probe
 }
 
 /// What matches all of `packet` but one field, with the field's name.
-fn near_misses(packet: &Packet) -> Vec<(&'static str, FlowMatch)> {
+fn near_misses(packet: &Packet, can: &Capabilities) -> Vec<(&'static str, FlowMatch)> {
     let exact = matching(packet);
     let elsewhere = Some(unused(packet.ip.source()));
     let mut misses = vec![
@@ -208,14 +208,29 @@ fn near_misses(packet: &Packet) -> Vec<(&'static str, FlowMatch)> {
                 ..exact
             },
         ),
+        (
+            "DSCP",
+            FlowMatch {
+                dscp: Some(46),
+                ..exact
+            },
+        ),
     ];
-    if let Some((source, destination)) = packet.transport.ports() {
-        let other = if packet.protocol() == Protocol::TCP {
-            Protocol::UDP
-        } else {
-            Protocol::TCP
-        };
-        let (source_port, destination_port) = (Some(source ^ 1), Some(destination ^ 1));
+    let Some((source, destination)) = packet.transport.ports() else {
+        return misses;
+    };
+    let (source_port, destination_port) = (Some(source ^ 1), Some(destination ^ 1));
+    misses.push(("source port", FlowMatch { source_port, ..exact }));
+    misses.push((
+        "destination port",
+        FlowMatch {
+            destination_port,
+            ..exact
+        },
+    ));
+    let others = [Protocol::TCP, Protocol::UDP, Protocol::SCTP].into_iter();
+    let mut others = others.filter(|&other| other != packet.protocol() && can.handles_protocol(other));
+    if let Some(other) = others.next() {
         misses.push((
             "protocol",
             FlowMatch {
@@ -223,14 +238,10 @@ fn near_misses(packet: &Packet) -> Vec<(&'static str, FlowMatch)> {
                 ..exact
             },
         ));
-        misses.push(("source port", FlowMatch { source_port, ..exact }));
-        misses.push((
-            "destination port",
-            FlowMatch {
-                destination_port,
-                ..exact
-            },
-        ));
+    }
+    if packet.protocol() == Protocol::TCP {
+        let tcp_flags = Some(TcpFlagsMatch::exactly(TcpFlags::RST));
+        misses.push(("TCP flags", FlowMatch { tcp_flags, ..exact }));
     }
     misses
 }

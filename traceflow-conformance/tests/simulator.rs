@@ -1,0 +1,146 @@
+//! The simulated network passes the suite, whatever it is told to claim.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use traceflow_conformance::{Journey, Network, StartError, Suite, Workloads};
+use traceflow_core::datapath::Capabilities;
+use traceflow_core::input::BadInput;
+use traceflow_core::names::ObjectName;
+use traceflow_core::packet::{IpFamily, Packet, Protocol};
+use traceflow_core::spec::PacketSpec;
+use traceflow_sim::{Cluster, Settings, SimNetwork, Traffic};
+
+const CLOSED: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed, namespace: default}
+spec: {podSelector: {matchLabels: {app: closed}}}";
+
+/// Two nodes and Pods of both families, one of them closed by a policy.
+fn cluster() -> Result<Cluster, BadInput> {
+    let mut builder = Cluster::builder();
+    for (node, range) in [("one", "1"), ("two", "2")] {
+        builder = builder.node(node).pod_cidr(&format!("10.0.{range}.0/24"));
+        builder = builder.pod_cidr(&format!("fd00:0:0:{range}::/64"));
+    }
+    let pods = [
+        ("client", "one", 10),
+        ("server", "one", 11),
+        ("closed", "one", 12),
+        ("remote", "two", 10),
+    ];
+    for (pod, node, number) in pods {
+        let range = if node == "one" { 1 } else { 2 };
+        builder = builder.pod(pod, node).label("app", pod);
+        builder = builder.address(&format!("10.0.{range}.{number}"));
+        builder = builder.address(&format!("fd00:0:0:{range}::{number}"));
+    }
+    builder.yaml(CLOSED).build()
+}
+
+fn network(capabilities: Capabilities) -> Result<Network, StartError> {
+    let v4 = capabilities.ipv4;
+    let settings = Settings {
+        capabilities,
+        ..Settings::default()
+    };
+    let sim = SimNetwork::with_settings(cluster()?, settings);
+    let client = ObjectName::new("default", "client");
+    let to = |name: &str| Journey::between(client.clone(), ObjectName::new("default", name));
+    let outside: IpAddr = if v4 { "192.0.2.1" } else { "2001:db8::1" }.parse()?;
+    Ok(Network {
+        cross_node: Some(to("remote")),
+        dropped: Some(to("closed")),
+        outside: Some(Journey::to_address(client.clone(), outside)),
+        workloads: Some(Arc::new(Pods(sim.clone()))),
+        predictor: Some(Arc::new(sim.clone())),
+        ..Network::new(sim.datapaths(), sim.cluster().clone(), to("server"))
+    })
+}
+
+/// The simulated workloads. They keep no count of what they are handed.
+struct Pods(SimNetwork);
+
+#[async_trait]
+impl Workloads for Pods {
+    async fn send(&self, from: &ObjectName, packet: &Packet) -> Result<(), String> {
+        let sent = spec(packet).map_err(|error| error.to_string())?;
+        let traffic = Traffic::new(from.clone(), packet.ip.destination(), sent);
+        self.0.send(&traffic).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn counts(&self) -> bool {
+        false
+    }
+
+    async fn received(&self, _: &ObjectName) -> u64 {
+        0
+    }
+}
+
+fn spec(packet: &Packet) -> Result<PacketSpec, BadInput> {
+    let spec = PacketSpec::of(packet.protocol()).with_family(IpFamily::of(packet.ip.source()))?;
+    match packet.transport.ports() {
+        Some((source, destination)) => spec.with_ports(Some(source), Some(destination)),
+        None => Ok(spec),
+    }
+}
+
+async fn passes(capabilities: Capabilities) {
+    let start = || async { network(capabilities.clone()) };
+    Suite::default().run(start).await.assert_passed();
+}
+
+fn everything() -> Capabilities {
+    Settings::default().capabilities
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_simulator_keeps_its_promises() {
+    passes(everything()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_simulator_that_injects_only_keeps_its_promises() {
+    let injects = Capabilities {
+        live: false,
+        dropped_only: false,
+        counts_matches: false,
+        ..everything()
+    };
+    passes(injects).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_simulator_that_follows_real_traffic_only_keeps_its_promises() {
+    passes(Capabilities {
+        inject: false,
+        ..everything()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_simulator_of_ipv6_and_udp_keeps_its_promises() {
+    let limited = Capabilities {
+        ipv4: false,
+        protocols: Some(vec![Protocol::UDP]),
+        dropped_only: false,
+        ..everything()
+    };
+    passes(limited).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_simulator_without_nonce_watch_and_count_keeps_its_promises() {
+    let plain = Capabilities {
+        nonce: false,
+        standing_watch: false,
+        counts_matches: false,
+        marks: 2,
+        ..everything()
+    };
+    passes(plain).await;
+}
