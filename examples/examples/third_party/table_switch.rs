@@ -11,7 +11,7 @@ use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, Pro
 use traceflow_core::fanout::Fanout;
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation};
-use traceflow_core::packet::{IpHeader, Packet};
+use traceflow_core::packet::Packet;
 
 /// A switch with one table.
 pub(crate) struct TableSwitch {
@@ -73,21 +73,17 @@ impl Datapath for TableSwitch {
         Ok(())
     }
 
-    /// Injected packets need nothing but the watch (`standing_watch`); real traffic can't be followed.
+    /// Injected packets need nothing but the watch (`standing_watch`), and nothing else is claimed.
     async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
-        match probe.kind {
-            ProbeKind::Injected { .. } => Ok(()),
-            ProbeKind::Live { .. } => Err(DatapathError::Unsupported("follow real traffic".into())),
-        }
+        self.can.permit_install(probe)
     }
 
     /// The packet goes through the table, and no further.
     async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), DatapathError> {
-        let (IpHeader::V4(ip), ProbeKind::Injected { pod, .. }) = (&packet.ip, &probe.kind) else {
-            return Err(DatapathError::Unsupported("inject anything but IPv4".into()));
-        };
-        if !self.pods.values().any(|known| known == pod) {
-            return Err(DatapathError::Refused(format!("Pod {pod} is not here").into()));
+        self.can.permit_inject(packet)?;
+        match &probe.kind {
+            ProbeKind::Injected { pod, .. } if self.pods.values().any(|known| known == pod) => {}
+            _ => return Err(DatapathError::Refused("the probe's Pod is not here".into())),
         }
         if !self.watching.load(Ordering::Relaxed) {
             return Ok(());
@@ -98,7 +94,7 @@ impl Datapath for TableSwitch {
             mark: probe.mark,
             nonce: Some(packet.nonce),
             step: 0,
-            observations: [entered, self.look_up(ip.destination.into())].into(),
+            observations: [entered, self.look_up(packet.ip.destination())].into(),
             packet: None,
             timestamp: SystemTime::now(),
         }));
