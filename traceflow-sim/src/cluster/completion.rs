@@ -2,8 +2,8 @@
 //!
 //! - Without any Node object, the nodes are those that Pods name; if no Pod names one, `node-1` and `node-2`.
 //! - The cluster has the families of the addresses and ranges that are given; IPv4 if none is.
-//! - A node without a `podCIDR` gets the /24 or /64 that a Pod on it has its address in, else the first free one of
-//!   10.244.0.0/16 or `fd00:10:244::/48`; one without an address the first free one from 172.18.0.2 or
+//! - A node without a `podCIDR` gets the /24 or /64 that a Pod on it has its address in, else the first free one from
+//!   10.244.0.0/24 or `fd00:10:244::/64` on; one without an address the first free one from 172.18.0.2 or
 //!   `fd00:172:18::2` on.
 //! - Running Pods without a node go to the nodes in turn, in the order of their names.
 //! - Running Pods without an address get the first free one of their node's ranges; on the host's network, the node's.
@@ -27,7 +27,7 @@ pub(super) fn complete(objects: &mut Objects) -> Result<(), BadInput> {
     objects.services.sort_by(|a, b| a.object.name.cmp(&b.object.name));
     place_pods(objects);
     let mut completion = Completion::new(objects);
-    completion.complete_nodes(objects);
+    completion.complete_nodes(objects)?;
     completion.complete_pods(objects)?;
     completion.complete_services(objects);
     Ok(())
@@ -82,6 +82,10 @@ struct Completion {
     taken: HashSet<IpAddr>,
     /// For each range, how many of its addresses have been looked at.
     cursors: HashMap<IpNet, u128>,
+    /// The ranges of the usual size in which an address is taken.
+    inhabited: HashSet<IpNet>,
+    /// How many of the ranges that are given out have been looked at, for each family.
+    numbers: HashMap<IpFamily, u16>,
 }
 
 impl Completion {
@@ -103,12 +107,14 @@ impl Completion {
         Self {
             families,
             ranges,
+            inhabited: taken.iter().map(|&address| surrounding(address)).collect(),
             taken,
             cursors: HashMap::new(),
+            numbers: HashMap::new(),
         }
     }
 
-    fn complete_nodes(&mut self, objects: &mut Objects) {
+    fn complete_nodes(&mut self, objects: &mut Objects) -> Result<(), BadInput> {
         let mut on_node: HashMap<NodeName, Vec<IpAddr>> = HashMap::new();
         for pod in objects
             .pods
@@ -120,23 +126,20 @@ impl Completion {
                 on_node.entry(node.clone()).or_default().extend(&pod.addresses);
             }
         }
-        for node in objects.nodes.iter_mut().map(|node| &mut node.object) {
+        for Placed { object: node, origin } in &mut objects.nodes {
             let pods = on_node.remove(&node.name).unwrap_or_default();
             for family in self.families.clone() {
                 if !node.pod_cidrs.iter().any(|range| IpFamily::of(range.addr()) == family) {
-                    node.pod_cidrs.extend(self.range(family, &pods));
+                    let range = self.range(family, &pods);
+                    node.pod_cidrs.push(range.ok_or_else(|| no_range_left(origin))?);
                 }
                 if !node.addresses.iter().any(|&address| IpFamily::of(address) == family) {
                     node.addresses.extend(self.next(&node_pool(family), 2));
                 }
             }
         }
-        let given_gateways = self
-            .ranges
-            .iter()
-            .filter_map(|range| gateway_of(range, |address| !self.taken.contains(&address)));
-        let gateways: Vec<IpAddr> = given_gateways.collect();
-        self.taken.extend(gateways);
+        self.reserve_gateways();
+        Ok(())
     }
 
     /// A range that a Pod's address lies in, or a free one.
@@ -144,13 +147,36 @@ impl Completion {
         let around = pods
             .iter()
             .filter(|&&address| IpFamily::of(address) == family)
-            .map(|&address| surrounding(address));
-        let numbered = (0..=0xffff).map_while(|number| numbered_range(family, number));
-        let range = around
-            .chain(numbered.filter(|range| !self.taken.iter().any(|address| range.contains(address))))
-            .find(|range| !self.ranges.iter().any(|known| overlap(known, range)))?;
+            .map(|&address| surrounding(address))
+            .find(|range| self.is_apart(range));
+        let range = around.or_else(|| self.uninhabited_range(family))?;
         self.ranges.push(range);
         Some(range)
+    }
+
+    fn uninhabited_range(&mut self, family: IpFamily) -> Option<IpNet> {
+        loop {
+            let number = self.numbers.entry(family).or_default();
+            let range = numbered_range(family, *number)?;
+            *number = number.checked_add(1)?;
+            if !self.inhabited.contains(&range) && self.is_apart(&range) {
+                return Some(range);
+            }
+        }
+    }
+
+    fn is_apart(&self, range: &IpNet) -> bool {
+        !self.ranges.iter().any(|known| overlap(known, range))
+    }
+
+    fn reserve_gateways(&mut self) {
+        let is_free = |address| !self.taken.contains(&address);
+        let gateways: Vec<IpAddr> = self
+            .ranges
+            .iter()
+            .filter_map(|range| gateway_of(range, is_free))
+            .collect();
+        self.taken.extend(gateways);
     }
 
     fn complete_pods(&mut self, objects: &mut Objects) -> Result<(), BadInput> {
@@ -205,6 +231,12 @@ impl Completion {
     }
 }
 
+fn no_range_left(origin: &Origin) -> BadInput {
+    let what = "no range of addresses is left for the Pods of this node".into();
+    let remedy = "give the nodes podCIDRs".into();
+    origin.error("metadata.name", Problem::Unusable { what, remedy })
+}
+
 fn full(node: &Node, range: &IpNet, origin: &Origin) -> BadInput {
     let what = format!("podCIDR {range} of node {} has no address left for it", node.name);
     origin.error(
@@ -241,13 +273,13 @@ fn surrounding(address: IpAddr) -> IpNet {
     }
 }
 
-/// 10.244.`number`.0/24 or `fd00:10:244:number::/64`.
+/// 10.244.0.0/24 or `fd00:10:244::/64` and what follows, up to the end of 10.0.0.0/8.
 fn numbered_range(family: IpFamily, number: u16) -> Option<IpNet> {
     Some(match family {
-        IpFamily::V4 => IpNet::V4(Ipv4Net::new_assert(
-            Ipv4Addr::new(10, 244, u8::try_from(number).ok()?, 0),
-            24,
-        )),
+        IpFamily::V4 => {
+            let [high, low] = number.checked_add(244 << 8)?.to_be_bytes();
+            IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, high, low, 0), 24))
+        }
         IpFamily::V6 => {
             let address = Ipv6Addr::new(0xfd00, 0x10, 0x244, number, 0, 0, 0, 0);
             IpNet::V6(Ipv6Net::new_assert(address, 64))

@@ -11,7 +11,7 @@ use traceflow_core::trace::{Cause, Hop, Prediction, Silence, Verdict};
 use super::node::{Carried, Node, now};
 use super::{Fabric, TunnelFault};
 use crate::cluster::NodeId;
-use crate::pipeline::{Arrival, Entering, Outcome, Passed, Planter, pass};
+use crate::pipeline::{Arrival, Entering, Outcome, Passed, Planter, Tuple, pass};
 use crate::predict::verdict;
 
 /// One packet in the network.
@@ -96,6 +96,7 @@ impl Flight<'_> {
                         .filter(|taken| !marks.contains(taken))
                         .collect::<Vec<_>>(),
                 );
+                node.memory.adopt(&Tuple::of(&packet), now);
                 (Planter::Workload, None)
             }
             Sender::Tracer { carried, lifetime, .. } => (Planter::Trace(carried.trace), Some(lifetime)),

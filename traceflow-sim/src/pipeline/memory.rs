@@ -110,6 +110,19 @@ impl NodeMemory {
         }
     }
 
+    /// Real traffic used the connection that a packet with this tuple belongs to: it is no trace's any more.
+    pub(crate) fn adopt(&mut self, tuple: &Tuple, now: Instant) {
+        let Some(translated) = self.translated(tuple, now) else {
+            return;
+        };
+        for tuple in [*tuple, translated.reversed()] {
+            if let Some(entry) = self.connections.get_mut(&tuple) {
+                entry.planter = Planter::Workload;
+                entry.expires = now + CONNECTION_LIFETIME;
+            }
+        }
+    }
+
     /// Takes away everything this trace planted.
     pub(crate) fn forget(&mut self, trace: TraceId) {
         let stays = |planter: Planter| planter != Planter::Trace(trace);

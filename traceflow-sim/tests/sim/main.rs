@@ -1,0 +1,11 @@
+//! The simulator from outside: what is asked in one line, what is answered as text.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod demo;
+mod ends;
+mod faults;
+mod live;
+mod objects;
+mod services;
+mod support;
