@@ -155,7 +155,7 @@ Examples:
   kubectl get nodes,namespaces,pods,services,endpointslices,networkpolicies \\
       -A -o yaml > cluster.yaml
   traceflow run --cluster cluster.yaml my-traceflow.yaml -o yaml
-  # Real traffic (`liveTraffic: true`): on the simulated network, say what is sent
+  # Real traffic (`liveTraffic: true`): say what the simulated workloads send
   traceflow run --cluster examples/demo --send 'pod1->pod3 tcp,tcp_dst=80' \\
       examples/demo/tf-pod1-to-pod3-tcp-live-traffic.yaml
 
