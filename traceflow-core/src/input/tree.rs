@@ -207,9 +207,17 @@ impl<'a> Tree<'a> {
         let Some(open) = self.open.pop() else {
             return Ok(None);
         };
+        // Without the room that they grew into: a cluster's objects are many small mappings.
         let value = match open.content {
-            Content::List(items) => Value::List(items),
-            Content::Mapping(mapping) => Value::Mapping(mapping.finish()),
+            Content::List(mut items) => {
+                items.shrink_to_fit();
+                Value::List(items)
+            }
+            Content::Mapping(mapping) => {
+                let mut entries = mapping.finish();
+                entries.shrink_to_fit();
+                Value::Mapping(entries)
+            }
         };
         let part = Part {
             node: Node {
