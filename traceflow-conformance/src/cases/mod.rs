@@ -7,6 +7,7 @@ mod probes;
 mod refusals;
 mod standing;
 mod streams;
+mod traces;
 
 use traceflow_core::packet::{IpFamily, Protocol};
 
@@ -14,7 +15,7 @@ use crate::case::Feature::{
     CountsMatches, DroppedOnly, EveryProtocol, Family, Inject, Live, Marks, Nonce, Protocol as Of, StandingWatch, Trace,
 };
 use crate::case::Need::{Can, Cannot, Has};
-use crate::case::Part::{CountingWorkloads, CrossNode, Dropped, Outside, Successor, Workloads};
+use crate::case::Part::{CountingWorkloads, CrossNode, Dropped, Outside, Predictor, Successor, Workloads};
 use crate::case::{Case, FEW_MARKS, Stop};
 
 /// A case from the path of its function, which gives it its name.
@@ -106,4 +107,20 @@ pub const CASES: &[Case] = &[
     case!(refusals::ipv6_is_refused_unclaimed, "Who doesn't claim IPv6 refuses it as unsupported", [Cannot(Family(IpFamily::V6))]),
     case!(refusals::a_protocol_is_refused_unclaimed, "A protocol that isn't claimed is refused as unsupported", [Cannot(EveryProtocol)]),
     case!(refusals::a_strange_pod_is_refused, "Injecting at a Pod that isn't on the node is an error and leaves nothing", [Can(Inject)]),
+
+    case!(traces::a_delivered_packet_is_answered, "A trace to a Pod on the same node is answered: delivered", [Can(Inject)]),
+    case!(traces::a_packet_is_followed_over_two_nodes, "A trace to another node shows both nodes in order, without a gap", [Can(Inject), Has(CrossNode)]),
+    case!(traces::a_drop_is_answered_with_its_reason, "A trace of a packet that is dropped is answered: dropped, and why", [Can(Inject), Has(Dropped)]),
+    case!(traces::a_packet_that_leaves_is_answered, "A trace to the outside is answered: left the network", [Can(Inject), Has(Outside)]),
+    case!(traces::a_hundred_at_once_are_each_answered, "A hundred traces at once get an answer each, to their own question", [Can(Inject), Can(Nonce)]),
+    case!(traces::a_cancelled_trace_leaves_nothing, "A trace that is dropped on its way leaves nothing on any node", [Can(Trace)]),
+    case!(traces::marks_come_home, "More live traces than marks, one after the other, all find one", [Can(Live), Can(Marks(1)), Cannot(Marks(FEW_MARKS + 1))]),
+    case!(traces::who_finds_no_mark_waits_for_its_turn, "When all marks are in use, traces queue in order and go on when one is free", [Can(Live), Can(Marks(1)), Cannot(Marks(FEW_MARKS + 1))]),
+    case!(traces::prediction_and_observation_agree, "The path that is observed is the one that was predicted", [Can(Inject), Has(Predictor)]),
+    case!(traces::real_traffic_is_answered, "A live trace of a packet that is delivered is answered: delivered", [Can(Live), Has(Workloads)]),
+    case!(traces::a_real_drop_is_answered, "A live trace for drops is answered: dropped", [Can(Live), Can(DroppedOnly), Has(Workloads), Has(Dropped)]),
+    case!(traces::packets_that_pass_are_told_when_none_is_dropped, "A live trace for drops says how many packets passed, if none was dropped", [Can(Live), Can(DroppedOnly), Can(CountsMatches), Has(Workloads)]),
+    case!(traces::silence_is_answered_with_its_cause, "A live trace without traffic says so", [Can(Live)]),
+    case!(traces::injecting_is_refused_untouched, "A trace that would inject is refused before anything is touched, if that isn't claimed", [Cannot(Inject)]),
+    case!(traces::following_is_refused_untouched, "A trace of real traffic is refused before anything is touched, if that isn't claimed", [Cannot(Live)]),
 ];

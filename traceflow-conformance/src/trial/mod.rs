@@ -1,6 +1,7 @@
 //! One try of one case on one network: the probes it hands out are remembered, so that the clean-up finds them.
 
 mod packet;
+mod plan;
 mod watch;
 
 use std::fmt;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use traceflow_core::datapath::{Capabilities, Datapath, Mark, Probe, ProbeKind, TraceId};
 use traceflow_core::names::NodeName;
-use traceflow_core::packet::{IpFamily, Packet, Protocol};
+use traceflow_core::packet::{IpFamily, Nonce, Packet, Protocol};
 
 pub(crate) use packet::{matching, with_nonce};
 pub(crate) use watch::{Watch, ends_path, is_of, observations, words};
@@ -17,6 +18,8 @@ pub(crate) use watch::{Watch, ends_path, is_of, observations, words};
 use crate::case::{Failure, ensure};
 use crate::network::{Destination, Journey, Network};
 use crate::suite::Suite;
+
+use packet::Wanted;
 
 /// What a case works with: its network, and probes and packets made for it.
 ///
@@ -33,11 +36,16 @@ struct Issued {
     rng: fastrand::Rng,
     traces: u64,
     marks: u32,
+    packets: u16,
     probes: Vec<Probe>,
 }
 
 /// Long enough that nothing of a probe goes by itself while its case runs.
 const LIFETIME: Duration = Duration::from_secs(300);
+
+/// Linux' net.ipv4.ip_local_port_range, about.
+const FIRST_PORT: u16 = 32768;
+const PORTS: u16 = 28000;
 
 impl Trial {
     pub(crate) fn new(network: Network, suite: Suite) -> Self {
@@ -45,6 +53,7 @@ impl Trial {
             rng: fastrand::Rng::with_seed(suite.seed),
             traces: 0,
             marks: 0,
+            packets: 0,
             probes: Vec::new(),
         };
         Self {
@@ -98,10 +107,19 @@ impl Trial {
         self.packet_of(journey, self.usual_family(journey)?, self.usual_protocol()?)
     }
 
-    /// A packet for `journey` with a nonce of its own; ICMP means the family's version of it.
+    /// A packet for `journey` with a nonce and a connection of its own; ICMP means the family's version of it.
     pub(crate) fn packet_of(&self, journey: &Journey, family: IpFamily, protocol: Protocol) -> Result<Packet, Failure> {
-        let nonce = self.issued().rng.u64(1..);
-        packet::build(&*self.network.inventory, journey, family, protocol, nonce)
+        let wanted = {
+            let mut issued = self.issued();
+            issued.packets = issued.packets.wrapping_add(1);
+            Wanted {
+                family,
+                protocol,
+                nonce: Nonce(issued.rng.u64(1..)),
+                source: FIRST_PORT + issued.packets % PORTS,
+            }
+        };
+        packet::build(&*self.network.inventory, journey, &wanted)
     }
 
     fn usual_family(&self, journey: &Journey) -> Result<IpFamily, Failure> {

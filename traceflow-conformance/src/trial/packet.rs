@@ -15,15 +15,19 @@ use crate::network::{Destination, Journey};
 const TTL: u8 = 64;
 const DESTINATION_PORT: u16 = 8080;
 
-/// The packet that a Pod's stack would send first; its source port comes from the nonce, so that two packets seldom
-/// share a connection.
-pub(super) fn build(
-    inventory: &dyn Inventory,
-    journey: &Journey,
-    family: IpFamily,
-    protocol: Protocol,
-    nonce: u64,
-) -> Result<Packet, Failure> {
+/// What is asked of a packet.
+pub(super) struct Wanted {
+    pub(super) family: IpFamily,
+    /// ICMP means the family's version of it.
+    pub(super) protocol: Protocol,
+    pub(super) nonce: Nonce,
+    /// What tells its connection from others: a port, or the identifier of an echo request.
+    pub(super) source: u16,
+}
+
+/// The packet that a Pod's stack would send first.
+pub(super) fn build(inventory: &dyn Inventory, journey: &Journey, wanted: &Wanted) -> Result<Packet, Failure> {
+    let family = wanted.family;
     let from = pod(inventory, &journey.from)?;
     let source = address(&from, family)?;
     let (destination, dst_mac) = far_end(inventory, &from, &journey.to, family)?;
@@ -31,8 +35,8 @@ pub(super) fn build(
         src_mac: mac(&from)?,
         dst_mac,
         ip: ip_header(source, destination)?,
-        transport: transport(family, protocol, nonce),
-        nonce: Nonce(nonce),
+        transport: transport(wanted),
+        nonce: wanted.nonce,
     })
 }
 
@@ -132,8 +136,8 @@ fn ip_header(source: IpAddr, destination: IpAddr) -> Result<IpHeader, Failure> {
     }
 }
 
-fn transport(family: IpFamily, protocol: Protocol, nonce: u64) -> Transport {
-    let source = 32768 + (nonce % 28000) as u16;
+fn transport(wanted: &Wanted) -> Transport {
+    let (source, family) = (wanted.source, wanted.family);
     let destination = DESTINATION_PORT;
     let echo = |icmp_type| IcmpHeader {
         icmp_type,
@@ -141,7 +145,7 @@ fn transport(family: IpFamily, protocol: Protocol, nonce: u64) -> Transport {
         id: source,
         sequence: 1,
     };
-    match (protocol, family) {
+    match (wanted.protocol, family) {
         (Protocol::TCP, _) => Transport::Tcp {
             source,
             destination,

@@ -75,8 +75,10 @@ pub(crate) enum Flaw {
     HasFewerMarksThanItSays,
     TakesOneMarkTooMany,
     RemembersAMark,
+    WearsMarksOut,
     // Real traffic.
     SeesNoTraffic,
+    SeesGhosts,
     SeesTrafficOnItsFirstNodeOnly,
     MatchesTooMuch,
     ReportsUnasked,
@@ -120,6 +122,7 @@ struct State {
     injects: Vec<(TraceId, Mark)>,
     removed: BTreeSet<TraceId>,
     live: Vec<Probe>,
+    used: BTreeSet<Mark>,
 }
 
 impl Broken {
@@ -233,10 +236,13 @@ impl Datapath for Broken {
 
     async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
         *self.state().installs.entry(probe.trace).or_default() += 1;
+        let worn = !self.state().used.insert(probe.mark);
         if matches!(probe.kind, ProbeKind::Live { .. }) {
             self.state().live.push(probe.clone());
         }
         match self.flaw {
+            Flaw::WearsMarksOut if worn => return Err(DatapathError::Refused("that mark is worn out".into())),
+            Flaw::SeesGhosts => self.ghosts.send(&ghost(&self.name, probe.mark)),
             Flaw::LeavesAnInterruptedInstall => {
                 self.state().junk.push("half a probe".to_owned());
                 yield_now().await;

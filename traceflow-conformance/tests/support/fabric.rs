@@ -18,7 +18,8 @@ use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEn
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation, PolicyRef};
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, MacAddress, Nonce, Packet, Transport};
-use traceflow_core::plan::FlowMatch;
+use traceflow_core::plan::{FlowMatch, Plan, Question};
+use traceflow_core::trace::{Hop, Prediction, Predictor, Unpredictable, Verdict};
 
 /// Everything that can be claimed.
 pub(crate) fn everything() -> Capabilities {
@@ -108,6 +109,7 @@ impl Fabric {
             dropped: Some(to("closed")),
             outside: Some(Journey::to_address(client.clone(), outside)),
             workloads: Some(self.clone()),
+            predictor: Some(self.clone()),
             successor: Some(Arc::new(move |node| open(2, node))),
             ..Network::new(datapaths, self.clone(), to("server"))
         }
@@ -206,6 +208,32 @@ impl Inventory for Fabric {
 
     fn nodes(&self) -> Vec<NodeName> {
         self.nodes.keys().cloned().collect()
+    }
+}
+
+impl Predictor for Fabric {
+    fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable> {
+        let Question::Inject { pod, packet, .. } = &plan.question else {
+            return Err(Unpredictable("only injected packets are predicted".into()));
+        };
+        let hops = self.way(pod, packet).into_iter().map(|(node, observations)| Hop {
+            node,
+            timestamp: SystemTime::UNIX_EPOCH,
+            observations,
+            after_gap: false,
+        });
+        let hops: Vec<_> = hops.collect();
+        let last = hops.last().unwrap();
+        let (node, end) = (last.node.clone(), last.observations.last().unwrap());
+        let verdict = match end.action {
+            Action::Delivered => Verdict::Delivered { node },
+            Action::Dropped => Verdict::Dropped {
+                node,
+                reason: end.reason.clone(),
+            },
+            _ => Verdict::LeftNetwork { node },
+        };
+        Ok(Prediction { hops, verdict })
     }
 }
 

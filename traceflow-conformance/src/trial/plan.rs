@@ -1,0 +1,68 @@
+//! Plans and tracers for whole traces.
+
+use std::net::IpAddr;
+
+use traceflow_core::inventory::Owner;
+use traceflow_core::packet::Packet;
+use traceflow_core::plan::{End, Plan, Question};
+use traceflow_core::tracer::Tracer;
+
+use super::{Trial, matching};
+use crate::case::Failure;
+use crate::network::Journey;
+
+impl Trial {
+    /// A tracer over all nodes, without a predictor: it watches everywhere and knows only what it sees.
+    pub(crate) fn tracer(&self) -> Tracer {
+        Tracer::builder(self.network.inventory.clone())
+            .datapaths(self.network.datapaths.iter().cloned())
+            .seed(self.suite.seed)
+            .start()
+    }
+
+    /// A plan that injects a new packet over `journey`.
+    pub(crate) fn injecting(&self, journey: &Journey) -> Result<Plan, Failure> {
+        let packet = self.packet(journey)?;
+        let question = Question::Inject {
+            pod: journey.from.clone(),
+            node: self.start_of(journey)?.node().clone(),
+            packet: packet.clone(),
+        };
+        Ok(self.plan(&packet, question))
+    }
+
+    /// A plan that follows real traffic over `journey`, that of a new connection.
+    pub(crate) fn following(&self, journey: &Journey, dropped_only: bool) -> Result<Plan, Failure> {
+        Ok(self.following_packet(&self.packet(journey)?, dropped_only))
+    }
+
+    /// A plan that follows real traffic that looks like `packet`.
+    pub(crate) fn following_packet(&self, packet: &Packet, dropped_only: bool) -> Plan {
+        let matching = matching(packet);
+        self.plan(packet, Question::Live { matching, dropped_only })
+    }
+
+    fn plan(&self, packet: &Packet, question: Question) -> Plan {
+        Plan {
+            source: Some(self.end(packet.ip.source())),
+            destination: Some(self.end(packet.ip.destination())),
+            question,
+            timeout: self.suite.patience,
+            choices: Vec::new(),
+        }
+    }
+
+    fn end(&self, address: IpAddr) -> End {
+        let owner = self.network.inventory.owner(address);
+        let pod = match &owner {
+            Some(Owner::Pod(name)) => self.network.inventory.pod(name),
+            _ => None,
+        };
+        End {
+            owner,
+            address,
+            mac: pod.as_ref().and_then(|pod| pod.mac),
+            node: pod.and_then(|pod| pod.node),
+        }
+    }
+}
