@@ -1,6 +1,7 @@
 //! Walks a packet through the whole cluster without sending it.
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -123,32 +124,31 @@ pub(crate) fn follow<'a>(
             },
         );
         let name = &cluster.node_record(node).node.name;
-        let verdict = verdict(name, passed.outcome, passed.observations.last());
+        let next = next(name, passed.outcome, passed.observations.last());
         hops.push(Hop {
             node: name.clone(),
             timestamp: now,
             observations: passed.observations,
             after_gap: false,
         });
-        match (passed.outcome, verdict) {
-            (Outcome::ToTunnel(next), _) => (node, arrival, packet) = (next, Arrival::Tunnel, passed.packet),
-            (_, Some(verdict)) => return Prediction { hops, verdict },
-            (_, None) => unreachable!("only a tunnel leads on"),
+        match next {
+            ControlFlow::Continue(next) => (node, arrival, packet) = (next, Arrival::Tunnel, passed.packet),
+            ControlFlow::Break(verdict) => return Prediction { hops, verdict },
         }
     }
 }
 
-/// How the path ends with what one node did; `None` if another node is next.
-pub(crate) fn verdict(node: &NodeName, outcome: Outcome, last: Option<&Observation>) -> Option<Verdict> {
+/// The next node, or how the path ends with what this one did.
+pub(crate) fn next(node: &NodeName, outcome: Outcome, last: Option<&Observation>) -> ControlFlow<Verdict, NodeId> {
     let node = node.clone();
     let reason = || last.and_then(|observation| observation.reason.clone());
-    match outcome {
-        Outcome::ToPod(_) | Outcome::ToNode => Some(Verdict::Delivered { node }),
-        Outcome::Outside => Some(Verdict::LeftNetwork { node }),
-        Outcome::Dropped => Some(Verdict::Dropped { node, reason: reason() }),
-        Outcome::Rejected => Some(Verdict::Rejected { node, reason: reason() }),
-        Outcome::ToTunnel(_) => None,
-    }
+    ControlFlow::Break(match outcome {
+        Outcome::ToTunnel(next) => return ControlFlow::Continue(next),
+        Outcome::ToPod(_) | Outcome::ToNode => Verdict::Delivered { node },
+        Outcome::Outside => Verdict::LeftNetwork { node },
+        Outcome::Dropped => Verdict::Dropped { node, reason: reason() },
+        Outcome::Rejected => Verdict::Rejected { node, reason: reason() },
+    })
 }
 
 fn transport(cluster: &Cluster, matching: &FlowMatch, destination: IpAddr) -> Result<Transport, Unpredictable> {

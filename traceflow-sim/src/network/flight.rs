@@ -1,5 +1,6 @@
 //! A packet's way from node to node, with everything that it sets off.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::node::{Carried, Node, now};
 use super::{Fabric, TunnelFault};
 use crate::cluster::NodeId;
 use crate::pipeline::{Arrival, Entering, Outcome, Passed, Planter, Tuple, pass};
-use crate::predict::verdict;
+use crate::predict::next;
 
 /// One packet in the network.
 pub(super) struct Flight<'a> {
@@ -52,15 +53,15 @@ impl Flight<'_> {
             let Some(passed) = self.cross(node, arrival, packet, &mut marks) else {
                 return self.lost(hops, node);
             };
-            let verdict = verdict(self.fabric.name(node), passed.outcome, passed.observations.last());
+            let next = next(self.fabric.name(node), passed.outcome, passed.observations.last());
             hops.push(self.hop(node, passed.observations));
-            if let Some(verdict) = verdict {
-                let end = Some((node, passed.outcome, passed.packet));
-                let path = Prediction { hops, verdict };
-                return Landed { path, end };
-            }
-            let Outcome::ToTunnel(next) = passed.outcome else {
-                return self.lost(hops, node);
+            let next = match next {
+                ControlFlow::Continue(next) => next,
+                ControlFlow::Break(verdict) => {
+                    let path = Prediction { hops, verdict };
+                    let end = Some((node, passed.outcome, passed.packet));
+                    return Landed { path, end };
+                }
             };
             match self.fabric.node(node).faults.tunnel {
                 TunnelFault::None => {}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod agreement;
 mod demo;
 mod ends;
 mod faults;
