@@ -12,7 +12,7 @@ use crate::trace::Trace;
 pub fn dot(trace: &Trace) -> String {
     let graph = Graph::new(trace);
     let mut out = String::from("digraph traceflow {\n  rankdir=TB;\n");
-    out.push_str("  graph [fontname=\"Helvetica\", labelloc=t];\n");
+    out.push_str("  graph [fontname=\"Helvetica\", labelloc=t, labeljust=l];\n");
     out.push_str("  node [fontname=\"Helvetica\", shape=box, style=rounded];\n");
     out.push_str("  edge [fontname=\"Helvetica\"];\n");
     let _ = writeln!(out, "  label={};", quoted(&wrapped(&graph.title())));
@@ -90,15 +90,23 @@ fn remarks(graph: &Graph, out: &mut String) {
     }
     let remarks: Vec<String> = graph.remarks.iter().map(ToString::to_string).collect();
     let lines: Vec<&str> = remarks.iter().flat_map(|remark| wrapped(remark)).collect();
-    let _ = writeln!(out, "  remarks [shape=note, style=\"\", label={}];", quoted(&lines));
+    let _ = writeln!(
+        out,
+        "  remarks [shape=note, style=\"\", label={}];",
+        quoted_left(&lines)
+    );
     out.push_str("  verdict -> remarks [style=dotted, arrowhead=none];\n");
 }
 
-/// Lines of about 60 characters, broken at spaces.
+/// Lines of up to 64 bytes, broken at spaces; a longer word has a line of its own.
 fn wrapped(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
-    while let Some(at) = rest.match_indices(' ').map(|(at, _)| at).find(|&at| at >= 60) {
+    while rest.len() > 64 {
+        let spaces = || rest.match_indices(' ').map(|(at, _)| at);
+        let Some(at) = spaces().take_while(|&at| at <= 64).last().or_else(|| spaces().next()) else {
+            break;
+        };
         lines.push(&rest[..at]);
         rest = &rest[at + 1..];
     }
@@ -108,9 +116,43 @@ fn wrapped(text: &str) -> Vec<&str> {
 
 /// A double-quoted ID of the DOT language, its lines centred.
 fn quoted(lines: &[&str]) -> String {
-    let escaped: Vec<String> = lines
-        .iter()
-        .map(|line| line.replace('\\', "\\\\").replace('"', "\\\""))
-        .collect();
-    format!("\"{}\"", escaped.join("\\n"))
+    format!("\"{}\"", escaped(lines).join("\\n"))
+}
+
+/// The same, its lines at the left.
+fn quoted_left(lines: &[&str]) -> String {
+    format!("\"{}\\l\"", escaped(lines).join("\\l"))
+}
+
+fn escaped(lines: &[&str]) -> Vec<String> {
+    let escaped = |line: &&str| line.replace('\\', "\\\\").replace('"', "\\\"");
+    lines.iter().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_label_cannot_end_its_quotes() {
+        assert_eq!(quoted(&[r#"a"b\c"#, "d\\"]), r#""a\"b\\c\nd\\""#);
+    }
+
+    #[test]
+    fn hostile_names_stay_within_their_quotes() {
+        for line in dot(&samples::hostile()).lines() {
+            let unescaped = line.replace("\\\\", "").replace("\\\"", "");
+            assert_eq!(unescaped.matches('"').count() % 2, 0, "{line}");
+            let outside: String = unescaped.split('"').step_by(2).collect();
+            assert!(!outside.contains("script") && !outside.contains("]; --"), "{line}");
+        }
+    }
+
+    #[test]
+    fn long_text_breaks_at_spaces_only() {
+        let word = "w".repeat(70);
+        assert_eq!(wrapped(&format!("a {word} b c")), ["a", word.as_str(), "b c"]);
+        assert_eq!(wrapped(""), [""]);
+    }
 }

@@ -54,6 +54,8 @@ pub(super) struct Step {
     /// What was done.
     pub(super) action: String,
     pub(super) details: Vec<String>,
+    /// How the packet left for another node, if it is known.
+    departure: Option<String>,
 }
 
 /// The way from one step to the next.
@@ -104,7 +106,8 @@ impl Graph {
         trace.hops.iter().for_each(|hop| lanes.seen(hop));
         lanes.unseen(trace);
         Self {
-            question: shown(wording::question(&trace.plan)),
+            // An arrow of one character doesn't break in two at the end of a line.
+            question: shown(wording::question(&trace.plan).replace(" -> ", " → ")),
             mode: shown(wording::mode(trace)),
             verdict: shown(wording::verdict(trace)),
             outcome: match trace.verdict {
@@ -211,6 +214,7 @@ impl Step {
             ),
             action: shown(observation.action.to_string()),
             details: wording::details(observation).into_iter().map(shown).collect(),
+            departure: observation.tunnel_dst_ip.map(|address| format!("tunnel to {address}")),
         }
     }
 
@@ -222,23 +226,17 @@ impl Step {
             info: String::new(),
             action: "not seen".to_owned(),
             details: Vec::new(),
+            departure: None,
         }
     }
 }
 
 fn link_label(kind: LinkKind, from: &Lane, to_another_node: bool) -> String {
-    let tunnel = || {
-        let details = from
-            .steps
-            .last()
-            .map(|step| step.details.as_slice())
-            .unwrap_or_default();
-        details.iter().find(|detail| detail.starts_with("tunnel to ")).cloned()
-    };
+    let departure = || from.steps.last().and_then(|step| step.departure.clone());
     match kind {
         LinkKind::Lost => "lost sight of the packet".to_owned(),
         LinkKind::Predicted if to_another_node => "predicted, not seen".to_owned(),
-        LinkKind::Seen if to_another_node => tunnel().unwrap_or_default(),
+        LinkKind::Seen if to_another_node => departure().unwrap_or_default(),
         LinkKind::Seen | LinkKind::Predicted => String::new(),
     }
 }

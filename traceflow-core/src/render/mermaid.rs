@@ -107,3 +107,27 @@ fn label(lines: &[&str]) -> String {
     text.push('"');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn what_could_be_syntax_is_an_entity() {
+        assert_eq!(label(&["a\"]<b>#1;`"]), "\"a#34;#93;#60;b#62;#35;1#59;#96;\"");
+    }
+
+    #[test]
+    fn a_line_cannot_begin_a_markdown_list() {
+        assert_eq!(label(&["1. one", "- two"]), "\"#49;. one<br>#45; two\"");
+    }
+
+    #[test]
+    fn hostile_names_stay_within_their_label() {
+        for line in mermaid(&samples::hostile()).lines() {
+            assert!(matches!(line.matches('"').count(), 0 | 2), "{line}");
+            assert!(!line.contains("<script") && !line.contains('`'), "{line}");
+        }
+    }
+}

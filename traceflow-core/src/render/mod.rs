@@ -14,6 +14,7 @@
 mod captured;
 mod dot;
 mod graph;
+mod json;
 mod mermaid;
 #[cfg(test)]
 mod samples;
@@ -21,6 +22,7 @@ mod status;
 mod svg;
 mod table;
 mod traceflow;
+mod verdict;
 mod wording;
 mod yaml;
 
@@ -29,10 +31,11 @@ pub use captured::{
 };
 pub use dot::dot;
 pub use mermaid::mermaid;
-pub use status::{ChoiceStatus, LastSeen, NodeResult, ObservationStatus, Phase, Status, VerdictStatus};
+pub use status::{ChoiceStatus, NodeResult, ObservationStatus, Phase, Status};
 pub use svg::svg;
 pub use table::{Style, table};
 pub use traceflow::{Traceflow, TraceflowList};
+pub use verdict::{LastSeen, VerdictStatus};
 
 #[cfg(test)]
 mod tests {

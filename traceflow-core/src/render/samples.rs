@@ -253,6 +253,24 @@ pub(super) fn hostile() -> Trace {
     trace
 }
 
+/// A path of any words; the packet is lost sight of before every third hop, and the last `unseen` hops are only predicted.
+pub(super) fn of_words(path: &[(String, Vec<[String; 3]>)], unseen: usize) -> Trace {
+    let seen = |[component, info, rule]: &[String; 3]| Observation {
+        network_policy_rule: Some(rule.as_str().into()),
+        ..Observation::new(Component::from(component.as_str()), Action::from(info.as_str()))
+            .at(ComponentInfo::from(info.as_str()))
+    };
+    let hops = path
+        .iter()
+        .map(|(node, steps)| hop(node, 0, steps.iter().map(seen).collect()));
+    let mut hops: Vec<Hop> = hops.collect();
+    hops.iter_mut().skip(2).step_by(3).for_each(|hop| hop.after_gap = true);
+    let predicted = hops.split_off(hops.len().saturating_sub(unseen));
+    let mut trace = injected(pod(2), tcp(1, 2), hops, dropped_on("node"));
+    trace.unseen = predicted;
+    trace
+}
+
 /// All of the above, each with a name.
 pub(super) fn all() -> Vec<(&'static str, Trace)> {
     let mut all = demo().to_vec();

@@ -324,16 +324,25 @@ mod tests {
         let mut trace = samples::pod1_to_pod3();
         trace.hops[0].node = "ノード".into();
         let text = table(&trace, Style::Plain);
-        let column = |line: &str, cell: &str| line.find(cell).map(|at| line[..at].width());
-        let (first, second) = (text.lines().nth(3), text.lines().nth(4));
-        let components = text.lines().skip(4).filter_map(|line| {
-            ["SpoofGuard", "NetworkPolicy", "Forwarding"]
-                .iter()
-                .find_map(|cell| column(line, cell))
-        });
-        let heading = first.and_then(|line| column(line, "COMPONENT"));
-        assert!(heading.is_some() && second.is_some());
-        assert!(components.map(Some).all(|column| column == heading), "{text}");
+        let columns_before = |word: &str| {
+            let line = text.lines().find(|line| line.contains(word)).unwrap();
+            line[..line.find(word).unwrap()].width()
+        };
+        assert_eq!(columns_before("SpoofGuard"), columns_before("COMPONENT"));
+        assert_eq!(columns_before("Classification"), columns_before("INFO"));
+    }
+
+    #[test]
+    fn a_prediction_is_not_taken_for_an_observation() {
+        let trace = Trace {
+            mode: crate::trace::Mode::Predicted,
+            ..samples::pod1_to_pod2()
+        };
+        let text = table(&trace, Style::Plain);
+        assert!(
+            text.contains("(predicted, nothing was sent)\nPREDICTED: DELIVERED on "),
+            "{text}"
+        );
     }
 
     fn without_colours(text: &str) -> String {

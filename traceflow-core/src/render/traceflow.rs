@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::status::Status;
-use super::yaml;
+use super::{json, yaml};
 use crate::error::Error;
 use crate::trace::Trace;
 
@@ -80,7 +80,7 @@ impl Traceflow {
 
     /// The object as `kubectl get -o json` prints it, with a newline at the end.
     pub fn to_json(&self) -> String {
-        kubectl_json(&to_value(self))
+        json::document(&to_value(self))
     }
 }
 
@@ -96,7 +96,7 @@ impl TraceflowList {
 
     /// The list as `kubectl get -o json` prints it, with a newline at the end.
     pub fn to_json(&self) -> String {
-        kubectl_json(&self.to_value())
+        json::document(&self.to_value())
     }
 
     fn to_value(&self) -> Value {
@@ -111,38 +111,6 @@ impl TraceflowList {
 
 fn to_value(object: &Traceflow) -> Value {
     serde_json::to_value(object).expect("an object of strings, numbers and JSON values is a JSON value")
-}
-
-/// Four spaces of indent, keys sorted, and `<`, `>`, `&` escaped as Go's encoder does.
-fn kubectl_json(value: &Value) -> String {
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    sorted(value)
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
-        .expect("a JSON value can be written to memory");
-    let mut text = String::new();
-    for character in String::from_utf8_lossy(&bytes).chars() {
-        match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => text.push_str(&format!("\\u{:04x}", u32::from(character))),
-            other => text.push(other),
-        }
-    }
-    text.push('\n');
-    text
-}
-
-/// The same value with the keys of every map in order, whatever order `serde_json` was built to keep.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(sorted).collect(),
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            let entries = entries.into_iter().map(|(key, value)| (key.clone(), sorted(value)));
-            Value::Object(entries.collect::<Map<_, _>>())
-        }
-        scalar => scalar.clone(),
-    }
 }
 
 #[cfg(test)]
@@ -190,13 +158,6 @@ mod tests {
                 observation.as_object_mut().unwrap().remove("reason");
             }
         }
-    }
-
-    #[test]
-    fn json_is_printed_as_kubectl_prints_it() {
-        let printed = include_str!("snapshots/kubectl.json");
-        let value: Value = serde_json::from_str(printed).unwrap();
-        assert_eq!(kubectl_json(&value), printed);
     }
 
     #[test]

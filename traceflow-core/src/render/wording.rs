@@ -63,8 +63,17 @@ pub(super) fn mode(trace: &Trace) -> String {
     }
 }
 
-/// How it ended, its first word in capitals.
+/// How it ended, in capitals, and why.
 pub(super) fn verdict(trace: &Trace) -> String {
+    let ended = end_of_path(trace);
+    if trace.mode == Mode::Predicted {
+        format!("PREDICTED: {ended}")
+    } else {
+        ended
+    }
+}
+
+fn end_of_path(trace: &Trace) -> String {
     match &trace.verdict {
         Verdict::Delivered { node } => match &trace.plan.destination {
             Some(destination) => format!("DELIVERED on {node}, to {}", delivered_to(trace, destination)),

@@ -46,8 +46,7 @@ impl Face {
             Self::Question => 16.0,
             Self::Verdict => 14.0,
             Self::Node | Self::Component => 13.0,
-            Self::Caption | Self::Info | Self::Action | Self::Label | Self::Remark => 12.0,
-            Self::Detail => 11.0,
+            _ => 12.0,
         }
     }
 
