@@ -1,67 +1,18 @@
 //! The `-f` flow syntax: ovs-ofctl's names for the headers of a packet, such as `tcp,tcp_dst=80`.
 
-use std::borrow::Cow;
+mod items;
+mod words;
+
 use std::num::{NonZeroU8, NonZeroU16};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use self::items::{Flow, Item, invalid};
+use self::words::{ENDS, KEYS, Key, PROTOCOLS, WORDS, key, word_of};
 use super::packet::{PacketSpec, TransportSpec};
-use crate::input::{BadInput, Place, Problem, Source, meant, one_of, quoted};
+use crate::input::{BadInput, Problem, meant, one_of, quoted};
 use crate::packet::{IpFamily, Protocol, TcpFlags};
 use crate::plan::{FLAG_NAMES, TcpFlagsMatch};
-
-/// The words that stand alone: what they say of the family, and of the protocol.
-const PROTOCOLS: [(&str, Option<IpFamily>, Option<Protocol>); 10] = [
-    ("tcp", None, Some(Protocol::TCP)),
-    ("tcp6", Some(IpFamily::V6), Some(Protocol::TCP)),
-    ("udp", None, Some(Protocol::UDP)),
-    ("udp6", Some(IpFamily::V6), Some(Protocol::UDP)),
-    ("sctp", None, Some(Protocol::SCTP)),
-    ("sctp6", Some(IpFamily::V6), Some(Protocol::SCTP)),
-    ("icmp", None, Some(Protocol::ICMP)),
-    ("icmp6", Some(IpFamily::V6), Some(Protocol::ICMPV6)),
-    ("ip", Some(IpFamily::V4), None),
-    ("ipv6", Some(IpFamily::V6), None),
-];
-
-/// The words that take a value.
-const KEYS: [(&str, Key); 17] = [
-    ("tcp_src", Key::SourcePort(Some(Protocol::TCP))),
-    ("tcp_dst", Key::DestinationPort(Some(Protocol::TCP))),
-    ("tcp_flags", Key::TcpFlags),
-    ("udp_src", Key::SourcePort(Some(Protocol::UDP))),
-    ("udp_dst", Key::DestinationPort(Some(Protocol::UDP))),
-    ("sctp_src", Key::SourcePort(Some(Protocol::SCTP))),
-    ("sctp_dst", Key::DestinationPort(Some(Protocol::SCTP))),
-    ("tp_src", Key::SourcePort(None)),
-    ("tp_dst", Key::DestinationPort(None)),
-    ("icmp_type", Key::IcmpType(Protocol::ICMP)),
-    ("icmp_code", Key::IcmpCode(Protocol::ICMP)),
-    ("icmpv6_type", Key::IcmpType(Protocol::ICMPV6)),
-    ("icmpv6_code", Key::IcmpCode(Protocol::ICMPV6)),
-    ("nw_proto", Key::Protocol),
-    ("nw_ttl", Key::Ttl),
-    ("ip_dscp", Key::Dscp),
-    ("ct_state", Key::ConnectionState),
-];
-
-/// Keys of ovs-ofctl that say what other arguments say.
-const ENDS: [&str; 9] = [
-    "nw_src", "nw_dst", "ip_src", "ip_dst", "ipv6_src", "ipv6_dst", "dl_src", "dl_dst", "in_port",
-];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
-    SourcePort(Option<Protocol>),
-    DestinationPort(Option<Protocol>),
-    TcpFlags,
-    IcmpType(Protocol),
-    IcmpCode(Protocol),
-    Protocol,
-    Ttl,
-    Dscp,
-    ConnectionState,
-}
 
 impl FromStr for PacketSpec {
     type Err = BadInput;
@@ -97,57 +48,12 @@ impl FromStr for PacketSpec {
     }
 }
 
-/// A flow cut into items, with the text for the places in messages.
-struct Flow<'a> {
-    source: Source,
-    items: Vec<Item<'a>>,
-}
-
-/// `word`, or `word=value`.
-#[derive(Clone, Copy)]
-struct Item<'a> {
-    word: &'a str,
-    column: usize,
-    value: Option<&'a str>,
+/// Reads a flow; messages call it `label`.
+pub(super) fn read(label: &str, text: &str) -> Result<PacketSpec, BadInput> {
+    Flow::new(label, text)?.packet()
 }
 
 impl<'a> Flow<'a> {
-    fn new(label: &str, text: &'a str) -> Result<Self, BadInput> {
-        let mut flow = Self {
-            source: Source::new(label, text),
-            items: Vec::new(),
-        };
-        let mut rest = Cursor { text, column: 1 };
-        rest.skip_spaces();
-        if rest.text.is_empty() {
-            let expected = "a flow such as tcp,tcp_dst=80";
-            return Err(BadInput::new("", Problem::Empty { expected }).at(&flow.source, Place::START));
-        }
-        while !rest.text.is_empty() {
-            let item = rest.item();
-            if item.word.is_empty() {
-                return Err(flow.error(&item, invalid("there is nothing here", "one comma between two items")));
-            }
-            if let Some(first) = flow.items.iter().find(|known| known.word == item.word) {
-                let first = flow.place(first);
-                return Err(flow.error(&item, Problem::DuplicateKey { first }));
-            }
-            flow.items.push(item);
-            if rest.takes(',') && rest.text.is_empty() {
-                let after = Item {
-                    word: "",
-                    column: rest.column,
-                    value: None,
-                };
-                return Err(flow.error(
-                    &after,
-                    invalid("nothing follows the comma", "one comma between two items"),
-                ));
-            }
-        }
-        Ok(flow)
-    }
-
     fn packet(&self) -> Result<PacketSpec, BadInput> {
         let family = self.family()?;
         let protocol = self.protocol(family)?;
@@ -182,17 +88,7 @@ impl<'a> Flow<'a> {
 
     /// The protocol that a word says, or else that a key implies; two that disagree are an error.
     fn protocol(&self, family: Option<IpFamily>) -> Result<Option<Protocol>, BadInput> {
-        let mut said: Option<(Protocol, &Item<'_>)> = None;
-        for item in &self.items {
-            let Some(protocol) = self.named_protocol(item)? else {
-                continue;
-            };
-            if let Some((_, first)) = said {
-                let what = format!("a packet has one protocol, and {} is given, too", first.word);
-                return Err(self.conflict(item, what, "keep one of them"));
-            }
-            said = Some((protocol, item));
-        }
+        let mut said = self.said_protocol()?;
         for item in &self.items {
             let Some(implied) = key(item.word).and_then(Key::protocol) else {
                 continue;
@@ -211,6 +107,22 @@ impl<'a> Flow<'a> {
             }
             said => Ok(said.map(|(protocol, _)| protocol)),
         }
+    }
+
+    /// The protocol that is called by its name or number, and the item that does it.
+    fn said_protocol(&self) -> Result<Option<(Protocol, &Item<'a>)>, BadInput> {
+        let mut said: Option<(Protocol, &Item<'_>)> = None;
+        for item in &self.items {
+            let Some(protocol) = self.named_protocol(item)? else {
+                continue;
+            };
+            if let Some((_, first)) = said {
+                let what = format!("a packet has one protocol, and {} is given, too", first.word);
+                return Err(self.conflict(item, what, "keep one of them"));
+            }
+            said = Some((protocol, item));
+        }
+        Ok(said)
     }
 
     fn named_protocol(&self, item: &Item<'_>) -> Result<Option<Protocol>, BadInput> {
@@ -290,29 +202,22 @@ impl<'a> Flow<'a> {
 
     fn number<T>(&self, item: &Item<'_>, range: RangeInclusive<T>) -> Result<T, BadInput>
     where
-        T: TryFrom<u64> + Into<i64> + Copy + PartialOrd,
+        T: TryFrom<i64> + Into<i64> + Copy + PartialOrd,
     {
         let (least, most): (i64, i64) = ((*range.start()).into(), (*range.end()).into());
         let text = self.value(item, || format!("a number from {least} to {most}"))?;
-        let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-            Some(digits) => u64::from_str_radix(digits, 16),
-            None => text.parse(),
-        };
-        let magnitude = text.strip_prefix('-').unwrap_or(text);
-        let numeric = parsed.is_ok() || (!magnitude.is_empty() && magnitude.bytes().all(|byte| byte.is_ascii_digit()));
-        match parsed.ok().and_then(|number| T::try_from(number).ok()) {
-            Some(number) if range.contains(&number) => Ok(number),
-            _ if numeric => {
-                let found = text.chars().take(24).collect();
-                Err(self.error(item, Problem::OutOfRange { found, least, most }))
+        match parsed(text) {
+            Some(number) => match T::try_from(number) {
+                Ok(number) if range.contains(&number) => Ok(number),
+                _ => {
+                    let found = text.chars().take(24).collect();
+                    Err(self.error(item, Problem::OutOfRange { found, least, most }))
+                }
+            },
+            None => {
+                let found = format!("{} is not a number", quoted(text));
+                Err(self.error(item, invalid(found, format!("a number from {least} to {most}"))))
             }
-            _ => Err(self.error(
-                item,
-                invalid(
-                    format!("{} is not a number", quoted(text)),
-                    format!("a number from {least} to {most}"),
-                ),
-            )),
         }
     }
 
@@ -410,116 +315,20 @@ impl<'a> Flow<'a> {
         };
         self.conflict(item, what, "use tcp, udp or sctp")
     }
-
-    fn conflict(&self, item: &Item<'_>, what: String, remedy: &'static str) -> BadInput {
-        let (what, remedy) = (what.into(), remedy.into());
-        self.error(item, Problem::Conflict { what, remedy })
-    }
-
-    fn error(&self, item: &Item<'_>, problem: Problem) -> BadInput {
-        let word: String = item.word.chars().take(24).flat_map(char::escape_debug).collect();
-        BadInput::new(word, problem).at(&self.source, self.place(item))
-    }
-
-    fn place(&self, item: &Item<'_>) -> Place {
-        Place {
-            line: 1,
-            column: u32::try_from(item.column).unwrap_or(u32::MAX),
-        }
-    }
 }
 
-/// What is left of the text, and the column that it starts in.
-struct Cursor<'a> {
-    text: &'a str,
-    column: usize,
-}
-
-impl<'a> Cursor<'a> {
-    /// The next `word` or `word=value` with the spaces around it.
-    fn item(&mut self) -> Item<'a> {
-        self.skip_spaces();
-        let column = self.column;
-        let word = self.until(|c| c.is_whitespace() || matches!(c, ',' | '='));
-        self.skip_spaces();
-        let value = self.takes('=').then(|| {
-            self.skip_spaces();
-            self.until(|c| c.is_whitespace() || c == ',')
-        });
-        self.skip_spaces();
-        Item { word, column, value }
-    }
-
-    fn until(&mut self, ends: impl Fn(char) -> bool) -> &'a str {
-        let (taken, rest) = self.text.split_at(self.text.find(ends).unwrap_or(self.text.len()));
-        self.column += taken.chars().count();
-        self.text = rest;
-        taken
-    }
-
-    fn skip_spaces(&mut self) {
-        self.until(|c| !c.is_whitespace());
-    }
-
-    fn takes(&mut self, wanted: char) -> bool {
-        let Some(rest) = self.text.strip_prefix(wanted) else {
-            return false;
-        };
-        self.text = rest;
-        self.column += 1;
-        true
-    }
-}
-
-impl Key {
-    /// The protocol that this key is about, if it is about one.
-    fn protocol(self) -> Option<Protocol> {
-        match self {
-            Self::SourcePort(protocol) | Self::DestinationPort(protocol) => protocol,
-            Self::TcpFlags => Some(Protocol::TCP),
-            Self::IcmpType(protocol) | Self::IcmpCode(protocol) => Some(protocol),
-            Self::Protocol | Self::Ttl | Self::Dscp | Self::ConnectionState => None,
-        }
-    }
-}
-
-fn key(word: &str) -> Option<Key> {
-    KEYS.iter().find(|(known, _)| *known == word).map(|(_, key)| *key)
+/// The number, or the nearest that there is if it is too large; `None` if the text is not a number.
+fn parsed(text: &str) -> Option<i64> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+    let numeric = !magnitude.is_empty() && magnitude.chars().all(|c| c.is_digit(radix));
+    numeric.then(|| i64::from_str_radix(digits, radix).unwrap_or(i64::MAX))
 }
 
 /// Whether a key of `implied` may stand in a packet of `protocol`: over IPv6, `icmp` means ICMPv6.
 fn agree(implied: Protocol, protocol: Protocol, family: Option<IpFamily>) -> bool {
     implied == protocol || (family == Some(IpFamily::V6) && protocol == Protocol::ICMP && implied == Protocol::ICMPV6)
-}
-
-fn word_of(protocol: Protocol) -> &'static str {
-    let found = PROTOCOLS.iter().find(|(_, _, known)| *known == Some(protocol));
-    found.map_or("nw_proto", |(word, ..)| word)
-}
-
-fn invalid(found: impl Into<String>, expected: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::Invalid {
-        found: found.into(),
-        expected: expected.into(),
-    }
-}
-
-/// All words, for messages.
-const WORDS: [&str; PROTOCOLS.len() + KEYS.len() + 1] = {
-    let mut words = ["new"; PROTOCOLS.len() + KEYS.len() + 1];
-    let mut at = 0;
-    while at < PROTOCOLS.len() {
-        words[at] = PROTOCOLS[at].0;
-        at += 1;
-    }
-    while at < PROTOCOLS.len() + KEYS.len() {
-        words[at] = KEYS[at - PROTOCOLS.len()].0;
-        at += 1;
-    }
-    words
-};
-
-/// Reads a flow; messages call it `label`.
-pub(super) fn read(label: &str, text: &str) -> Result<PacketSpec, BadInput> {
-    Flow::new(label, text)?.packet()
 }
