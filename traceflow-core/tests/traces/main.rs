@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tracer;

@@ -347,7 +347,7 @@ impl World {
     }
 
     fn settle(&mut self) {
-        for _ in 0..10_000 {
+        for _ in 0..(10_000 + 1_000 * self.asked.len()) {
             self.follow();
             if !self.running.is_empty() {
                 self.end_order(0, true, true);
