@@ -1,19 +1,37 @@
 //! The suite that every traceflow [`Datapath`](traceflow_core::datapath::Datapath) runs, yours too.
 //!
 //! Write a function that sets up a small [`Network`] with your datapaths in it, and hand it to [`Suite::run`]. Every
-//! case in [`CASES`] then gets a fresh network and ends as passed, failed (what was expected, what was seen) or skipped
-//! (why). Which cases run follows from what your datapath claims in its
+//! case in [`CASES`] then gets a network of its own and ends as passed, failed (what was expected, what was seen) or
+//! skipped (why). Which cases run follows from what your datapath claims in its
 //! [`Capabilities`](traceflow_core::datapath::Capabilities): what is claimed must work, what is not must be refused.
 //! After every case, failed ones too, nothing of it may be left on any node.
 //!
 //! ```
-//! use traceflow_conformance::{CASES, Feature, Need};
+//! use traceflow_conformance::{Journey, Network, Suite};
+//! use traceflow_core::names::ObjectName;
+//! use traceflow_sim::{Cluster, SimNetwork};
 //!
-//! let live = CASES.iter().filter(|case| case.needs.contains(&Need::Can(Feature::Live))).count();
-//! println!("{} cases, {live} of them for datapaths that follow real traffic", CASES.len());
+//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+//! let report = Suite::default()
+//!     .run(|| async {
+//!         let node = Cluster::builder().node("one").pod_cidr("10.0.1.0/24").pod_cidr("fd00::/64");
+//!         let sim = SimNetwork::new(node.pod("client", "one").pod("server", "one").build()?);
+//!         let pod = |name| ObjectName::new("default", name);
+//!         let inside = Journey::between(pod("client"), pod("server"));
+//!         Ok(Network::new(sim.datapaths(), sim.cluster().clone(), inside))
+//!     })
+//!     .await;
+//! println!("{report}");
+//! report.assert_passed();
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The example `third_party` of this repository is a whole backend with its test.
+//! The example `third_party` of this repository is a whole backend with
+//! its test, short enough to be read in one sitting.
+//!
+//! What is not tried: what happens when a node dies or restarts, because the suite can't make yours do so, and
+//! [`FlowMatch::new_only`](traceflow_core::plan::FlowMatch::new_only).
 //!
 //! # Time
 //!

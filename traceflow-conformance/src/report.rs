@@ -94,3 +94,45 @@ impl Termination for Report {
         ExitCode::from(u8::from(!self.is_good()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::CASES;
+
+    fn report(outcomes: [Outcome; 3]) -> Report {
+        let cases = CASES.iter().zip(outcomes);
+        Report {
+            cases: cases.map(|(case, outcome)| CaseReport { case, outcome }).collect(),
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_was_expected_what_was_seen_and_why_something_was_skipped() {
+        let broken = Failure::new("nothing", "a flow");
+        let skipped = Outcome::Skipped("it has no nodes".to_owned());
+        let table = report([Outcome::Passed, Outcome::Failed(broken), skipped]).to_string();
+        let expected = "\
+passed   standing::every_datapath_has_a_node_of_its_own  Each datapath names a node that the inventory knows, no two the same
+FAILED   standing::a_fresh_node_holds_nothing_of_ours    Before attach, nothing of ours is on any node
+                                                         expected nothing
+                                                         saw a flow
+skipped  standing::attach_twice_is_attach_once           because it has no nodes
+1 passed, 1 failed, 1 skipped";
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    #[should_panic(expected = "breaks its promises")]
+    fn one_failure_fails_the_whole() {
+        let broken = Failure::new("nothing", "a flow");
+        report([Outcome::Passed, Outcome::Failed(broken), Outcome::Passed]).assert_passed();
+    }
+
+    #[test]
+    #[should_panic(expected = "0 passed, 0 failed, 3 skipped")]
+    fn a_run_that_tried_nothing_proves_nothing() {
+        let skipped = || Outcome::Skipped("it has no nodes".to_owned());
+        report([skipped(), skipped(), skipped()]).assert_passed();
+    }
+}

@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use support::{Broken, Fabric, Flaw, everything};
 use traceflow_conformance::{CASES, Outcome, Report, Suite};
@@ -31,6 +32,11 @@ fn claims() -> Vec<Capabilities> {
             ipv6: false,
             dropped_only: false,
             marks: 1,
+            ..all.clone()
+        },
+        Capabilities {
+            marks: 2,
+            mark_memory: Duration::from_secs(5),
             ..all.clone()
         },
         Capabilities {

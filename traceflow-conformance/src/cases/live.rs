@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tokio::time::{sleep, timeout};
 use traceflow_core::datapath::{Capabilities, Probe, ProbeKind};
 use traceflow_core::observation::Action;
-use traceflow_core::packet::{Packet, Protocol, TcpFlags};
+use traceflow_core::packet::{IpFamily, Packet, Protocol, TcpFlags, Transport};
 use traceflow_core::plan::{FlowMatch, TcpFlagsMatch};
 
 use crate::case::{Failure, ensure};
@@ -47,17 +47,27 @@ pub(super) async fn a_matching_packet_is_followed_to_another_node(trial: Trial) 
 
 pub(super) async fn other_packets_are_not_reported(trial: Trial) -> Result<(), Failure> {
     trial.attach().await?;
-    let journey = &trial.network().same_node;
-    let packet = trial.packet(journey)?;
-    for (differs_in, other) in near_misses(&packet, trial.claims()?) {
+    let (journey, can) = (&trial.network().same_node, trial.claims()?);
+    let usual = trial.packet(journey)?;
+    missed_by(&trial, &usual, near_misses(&usual, can)).await?;
+    if can.handles_protocol(Protocol::ICMP) {
+        let echo = trial.packet_of(journey, IpFamily::of(usual.ip.source()), Protocol::ICMP)?;
+        missed_by(&trial, &echo, near_misses(&echo, can)).await?;
+    }
+    Ok(())
+}
+
+/// Installs a probe for each of `misses` and sends `packet`, which none of them may report.
+async fn missed_by(trial: &Trial, packet: &Packet, misses: Vec<(&str, FlowMatch)>) -> Result<(), Failure> {
+    for (differs_in, matching) in misses {
         let mut watch = trial.watch();
         let kind = ProbeKind::Live {
-            matching: other,
+            matching,
             dropped_only: false,
         };
         let probe = trial.probe(trial.mark().await?, kind, trial.suite().limit);
         trial.install(&probe).await?;
-        trial.send(journey, &packet).await?;
+        trial.send(&trial.network().same_node, packet).await?;
         let expected = format!("silence about a packet that differs in its {differs_in}");
         watch.ensure_quiet(&expected).await?;
         trial.remove(&probe).await?;
@@ -216,6 +226,11 @@ fn near_misses(packet: &Packet, can: &Capabilities) -> Vec<(&'static str, FlowMa
             },
         ),
     ];
+    if let Transport::Icmp(echo) | Transport::Icmpv6(echo) = packet.transport {
+        let (icmp_type, icmp_code) = (Some(echo.icmp_type ^ 1), Some(echo.code ^ 1));
+        misses.push(("ICMP type", FlowMatch { icmp_type, ..exact }));
+        misses.push(("ICMP code", FlowMatch { icmp_code, ..exact }));
+    }
     let Some((source, destination)) = packet.transport.ports() else {
         return misses;
     };

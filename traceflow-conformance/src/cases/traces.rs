@@ -216,7 +216,7 @@ async fn answer(trial: &Trial, plan: Plan) -> Result<Trace, Failure> {
 /// Arms a live trace, has one matching packet sent, and waits for the answer.
 async fn follow_real(trial: &Trial, journey: &Journey, dropped_only: bool) -> Result<Trace, Failure> {
     let (tracer, packet) = (trial.tracer(), trial.packet(journey)?);
-    let mut tracing = tracer.trace(trial.following_packet(&packet, dropped_only));
+    let mut tracing = tracer.trace(trial.following_packet(&packet, dropped_only)?);
     armed(&mut tracing).await?;
     trial.send(journey, &packet).await?;
     let trace = tracing.await.map_err(|error| no_answer(&error))?;
@@ -240,7 +240,10 @@ async fn armed(tracing: &mut Tracing) -> Result<(), Failure> {
 async fn close(trial: &Trial, tracer: Tracer) -> Result<(), Failure> {
     let closed = tracer.close().await;
     closed.map_err(|error| Failure::new("the tracer to close", error.to_string()))?;
-    trial.ensure_left(&[], "after the tracer was closed").await
+    trial.ensure_left(&[], "after the tracer was closed").await?;
+    // The next tracer can't know which marks this one's datapaths still remember.
+    tokio::time::sleep(trial.claims()?.mark_memory).await;
+    Ok(())
 }
 
 /// A plan of each kind that is claimed.

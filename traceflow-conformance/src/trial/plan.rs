@@ -28,28 +28,29 @@ impl Trial {
             node: self.start_of(journey)?.node().clone(),
             packet: packet.clone(),
         };
-        Ok(self.plan(&packet, question))
+        self.plan(&packet, question)
     }
 
     /// A plan that follows real traffic over `journey`, that of a new connection.
     pub(crate) fn following(&self, journey: &Journey, dropped_only: bool) -> Result<Plan, Failure> {
-        Ok(self.following_packet(&self.packet(journey)?, dropped_only))
+        self.following_packet(&self.packet(journey)?, dropped_only)
     }
 
     /// A plan that follows real traffic that looks like `packet`.
-    pub(crate) fn following_packet(&self, packet: &Packet, dropped_only: bool) -> Plan {
+    pub(crate) fn following_packet(&self, packet: &Packet, dropped_only: bool) -> Result<Plan, Failure> {
         let matching = matching(packet);
         self.plan(packet, Question::Live { matching, dropped_only })
     }
 
-    fn plan(&self, packet: &Packet, question: Question) -> Plan {
-        Plan {
+    /// Its time includes the rest of a mark, for which it may have to wait.
+    fn plan(&self, packet: &Packet, question: Question) -> Result<Plan, Failure> {
+        Ok(Plan {
             source: Some(self.end(packet.ip.source())),
             destination: Some(self.end(packet.ip.destination())),
             question,
-            timeout: self.suite.patience,
+            timeout: self.suite.patience + self.claims()?.mark_memory,
             choices: Vec::new(),
-        }
+        })
     }
 
     fn end(&self, address: IpAddr) -> End {

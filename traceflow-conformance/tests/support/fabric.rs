@@ -53,6 +53,8 @@ struct State {
     /// The tracers whose watch stands.
     watches: BTreeSet<u32>,
     installed: Vec<Installed>,
+    /// Marks that were removed, and until when they are remembered; nobody may use them before.
+    resting: BTreeMap<Mark, Instant>,
     reports: Arc<Fanout>,
 }
 
@@ -75,6 +77,7 @@ impl Fabric {
         let state = || State {
             watches: BTreeSet::new(),
             installed: Vec::new(),
+            resting: BTreeMap::new(),
             reports: Arc::new(Fanout::new(1024)),
         };
         Arc::new(Self {
@@ -281,6 +284,13 @@ impl State {
         }
     }
 
+    fn check_rested(&self, mark: Mark) -> Result<(), DatapathError> {
+        match self.resting.get(&mark) {
+            Some(until) if *until > Instant::now() => Err(DatapathError::Refused(format!("mark {mark} rests").into())),
+            _ => Ok(()),
+        }
+    }
+
     fn expire(&mut self) {
         self.installed.retain(|installed| installed.until > Instant::now());
     }
@@ -315,6 +325,10 @@ fn matches(wanted: &FlowMatch, packet: &Packet) -> bool {
         Transport::Tcp { flags, .. } => Some(flags),
         _ => None,
     };
+    let icmp = match &packet.transport {
+        Transport::Icmp(header) | Transport::Icmpv6(header) => Some(header),
+        _ => None,
+    };
     wanted.family == IpFamily::of(ip.source())
         && wanted.source.is_none_or(|source| source == ip.source())
         && wanted
@@ -330,6 +344,12 @@ fn matches(wanted: &FlowMatch, packet: &Packet) -> bool {
         && wanted
             .tcp_flags
             .is_none_or(|wanted| flags.is_some_and(|flags| wanted.matches(flags)))
+        && wanted
+            .icmp_type
+            .is_none_or(|wanted| icmp.is_some_and(|header| header.icmp_type == wanted))
+        && wanted
+            .icmp_code
+            .is_none_or(|wanted| icmp.is_some_and(|header| header.code == wanted))
         && wanted.dscp.is_none_or(|dscp| dscp == 0)
 }
 
@@ -368,6 +388,7 @@ impl Datapath for Node {
     async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
         self.fabric.can.permit_install(probe)?;
         let mut state = self.state();
+        state.check_rested(probe.mark)?;
         state.installed.retain(|installed| installed.probe.trace != probe.trace);
         if state.installed.len() >= self.fabric.can.marks as usize {
             return Err(DatapathError::Refused("all marks are in use".into()));
@@ -389,6 +410,7 @@ impl Datapath for Node {
         if self.fabric.pods.get(pod).and_then(|pod| pod.node.as_ref()) != Some(&self.node) {
             return Err(DatapathError::Refused(format!("Pod {pod} is not here").into()));
         }
+        self.state().check_rested(probe.mark)?;
         for (node, seen) in self.fabric.way(pod, packet) {
             let state = self.fabric.state(&node);
             let standing = self.fabric.can.standing_watch && state.watches.contains(&self.tracer);
@@ -407,6 +429,9 @@ impl Datapath for Node {
 
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
         let mut state = self.state();
+        state
+            .resting
+            .insert(probe.mark, Instant::now() + self.fabric.can.mark_memory);
         let ours = |installed: &mut Installed| installed.probe.trace == probe.trace;
         let matched: Option<u64> = state
             .installed
