@@ -10,6 +10,40 @@
 //!
 //! All of them take text from outside (names, words of a datapath) as hostile: whatever is in it, the output stays
 //! well formed and no control character reaches the terminal.
+//!
+//! ```
+//! # use std::{sync::Arc, time::Duration};
+//! # use traceflow_core::packet::IpFamily;
+//! # use traceflow_core::plan::{FlowMatch, Plan, Question};
+//! # use traceflow_core::trace::{Mode, Trace, Verdict};
+//! use traceflow_core::render::{self, Style};
+//!
+//! # let matching = FlowMatch::any(IpFamily::V4);
+//! # let plan = Plan {
+//! #     source: None,
+//! #     destination: None,
+//! #     question: Question::Live { matching, dropped_only: true },
+//! #     timeout: Duration::from_secs(20),
+//! #     choices: Vec::new(),
+//! # };
+//! # let trace = Trace {
+//! #     plan: Arc::new(plan),
+//! #     mode: Mode::Live,
+//! #     hops: Vec::new(),
+//! #     verdict: Verdict::NoneDropped { passed: 3 },
+//! #     captured: None,
+//! #     unseen: Vec::new(),
+//! #     attempts: 0,
+//! #     notes: Vec::new(),
+//! # };
+//! // `trace` is what a live trace of dropped packets came back with.
+//! assert_eq!(
+//!     render::table(&trace, Style::Plain),
+//!     "any source -> any destination, any IPv4 packet (live traffic, dropped packets only)\n\
+//!      NOT DROPPED: 3 matching packets passed, none dropped\n"
+//! );
+//! assert!(render::svg(&trace).starts_with("<svg "));
+//! ```
 
 mod captured;
 mod dot;

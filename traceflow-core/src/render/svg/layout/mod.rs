@@ -1,4 +1,4 @@
-//! Where everything goes.
+//! Where everything goes: heading, banner, lanes, lines, remarks, from top to bottom.
 
 mod lane;
 mod link;
@@ -19,6 +19,7 @@ const PADDING: f64 = 12.0;
 pub(super) const ICON: f64 = 18.0;
 /// Between two rows or lanes that a line without label joins.
 const ROW_GAP: f64 = 26.0;
+
 /// A trace with a place for everything.
 pub(super) struct Picture {
     pub(super) height: f64,
