@@ -1,6 +1,6 @@
 //! The lines from box to box.
 
-use super::super::super::graph::{Graph, Link, LinkKind};
+use super::super::super::graph::{Fate, Graph, Link, LinkKind};
 use super::super::face::{Face, Text};
 use super::super::geometry::Point;
 use super::lane::{GUTTER, LaneShape, StepShape};
@@ -50,7 +50,11 @@ impl LinkShape {
     fn first(to: &StepShape) -> Self {
         let y = to.rect.middle().y;
         Self {
-            kind: LinkKind::Seen,
+            kind: if to.fate == Fate::Unseen {
+                LinkKind::Predicted
+            } else {
+                LinkKind::Seen
+            },
             points: vec![Point { x: GUTTER_X, y }, Point { x: to.rect.x, y }],
             label: None,
             first: true,
