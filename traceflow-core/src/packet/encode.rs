@@ -88,7 +88,7 @@ impl Frame {
                 frame.put(&ipv4_header(header, packet));
                 frame.put_transport(
                     packet,
-                    pseudo_header(&header.source.octets(), &header.destination.octets(), packet),
+                    pseudo_header(header.source.octets(), header.destination.octets(), packet),
                 );
             }
             IpHeader::V6(header) => {
@@ -96,13 +96,14 @@ impl Frame {
                 frame.put(&ipv6_header(header, packet));
                 frame.put_transport(
                     packet,
-                    pseudo_header(&header.source.octets(), &header.destination.octets(), packet),
+                    pseudo_header(header.source.octets(), header.destination.octets(), packet),
                 );
             }
         }
         frame
     }
 
+    #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
@@ -167,7 +168,7 @@ const TCP_LENGTH: usize = 20;
 const UDP_LENGTH: usize = 8 + NONCE_LENGTH;
 const ICMP_LENGTH: usize = 8 + NONCE_LENGTH;
 /// The common header (12 bytes) and an INIT chunk without parameters (20).
-const SCTP_LENGTH: usize = 32;
+pub(super) const SCTP_LENGTH: usize = 32;
 pub(super) const MAX_FRAME_LENGTH: usize = ETHERNET_LENGTH + IPV6_LENGTH + SCTP_LENGTH;
 
 /// What Linux offers in the SYN of a connection with Ethernet's segment size.
@@ -195,7 +196,7 @@ fn ipv4_header(ip: &Ipv4Header, packet: &Packet) -> [u8; IPV4_LENGTH] {
     set(&mut header, 12..16, ip.source.octets());
     set(&mut header, 16..20, ip.destination.octets());
     let checksum = Sum::of(&header).checksum();
-    set(&mut header, 10..12, checksum.to_be_bytes());
+    set(&mut header, 10..12, checksum);
     header
 }
 
@@ -214,11 +215,12 @@ fn ipv6_header(ip: &Ipv6Header, packet: &Packet) -> [u8; IPV6_LENGTH] {
 }
 
 /// RFC 9293, section 3.1, and RFC 8200, section 8.1. The widths of their fields differ, their sums don't.
-fn pseudo_header(source: &[u8], destination: &[u8], packet: &Packet) -> Sum {
-    Sum::of(source)
-        .join(Sum::of(destination))
-        .plus(u32::from(packet.protocol().0))
-        .plus(packet.transport.length() as u32)
+#[inline]
+fn pseudo_header<const N: usize>(source: [u8; N], destination: [u8; N], packet: &Packet) -> Sum {
+    Sum::of(&source)
+        .with(&destination)
+        .with(&[0, packet.protocol().0])
+        .with(&(packet.transport.length() as u16).to_be_bytes())
 }
 
 /// RFC 9293, section 3.1, without options.
@@ -230,8 +232,8 @@ fn tcp_segment(source: u16, destination: u16, flags: TcpFlags, nonce: Nonce, pse
     segment[12] = 5 << 4;
     segment[13] = flags.0;
     set(&mut segment, 14..16, TCP_WINDOW.to_be_bytes());
-    let checksum = pseudo_header.join(Sum::of(&segment)).checksum();
-    set(&mut segment, 16..18, checksum.to_be_bytes());
+    let checksum = pseudo_header.with(&segment).checksum();
+    set(&mut segment, 16..18, checksum);
     segment
 }
 
@@ -242,16 +244,16 @@ fn udp_datagram(source: u16, destination: u16, nonce: Nonce, pseudo_header: Sum)
     set(&mut datagram, 2..4, destination.to_be_bytes());
     set(&mut datagram, 4..6, (UDP_LENGTH as u16).to_be_bytes());
     set(&mut datagram, 8..16, nonce.0.to_be_bytes());
-    let checksum = udp_checksum(pseudo_header.join(Sum::of(&datagram)));
-    set(&mut datagram, 6..8, checksum.to_be_bytes());
+    let checksum = udp_checksum(pseudo_header.with(&datagram));
+    set(&mut datagram, 6..8, checksum);
     datagram
 }
 
 /// RFC 768: "If the computed checksum is zero, it is transmitted as all ones", for zero means that there is none.
 #[inline]
-pub(super) fn udp_checksum(sum: Sum) -> u16 {
+pub(super) fn udp_checksum(sum: Sum) -> [u8; 2] {
     match sum.checksum() {
-        0 => 0xffff,
+        [0, 0] => [0xff, 0xff],
         checksum => checksum,
     }
 }
@@ -264,8 +266,8 @@ fn icmp_message(icmp: IcmpHeader, nonce: Nonce, pseudo_header: Sum) -> [u8; ICMP
     set(&mut message, 4..6, icmp.id.to_be_bytes());
     set(&mut message, 6..8, icmp.sequence.to_be_bytes());
     set(&mut message, 8..16, nonce.0.to_be_bytes());
-    let checksum = pseudo_header.join(Sum::of(&message)).checksum();
-    set(&mut message, 2..4, checksum.to_be_bytes());
+    let checksum = pseudo_header.with(&message).checksum();
+    set(&mut message, 2..4, checksum);
     message
 }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Deref;
 
-use super::checksum::{Sum, crc32c_change, crc32c_pass_16};
-use super::encode::{ETHERNET_LENGTH, Frame, IPV4_LENGTH, IPV6_LENGTH, MAX_FRAME_LENGTH, udp_checksum};
+use super::checksum::{Sum, crc32c_change};
+use super::encode::{ETHERNET_LENGTH, Frame, IPV4_LENGTH, IPV6_LENGTH, MAX_FRAME_LENGTH, SCTP_LENGTH, udp_checksum};
 use super::{IcmpHeader, IpHeader, Nonce, Packet, Transport};
 
 /// A rendered packet whose per-trace fields can be changed without rendering it again.
@@ -66,7 +66,9 @@ impl Template {
     }
 
     /// Changes the frame to carry the fields of `patch` and returns it; what an earlier patch set is overwritten.
-    #[inline]
+    // A call, and the choice of the layers in it, would cost as much as the patch. Where it is inlined into a loop over
+    // one template, both go.
+    #[inline(always)]
     pub fn patch(&mut self, patch: &Patch) -> &[u8] {
         let bytes = &mut self.frame.bytes;
         match self.network {
@@ -154,7 +156,7 @@ impl Network {
                 sum: Sum::from_checksum(field::<{ ETHERNET_LENGTH + 10 }>(blank)),
             },
             IpHeader::V6(_) => Self::V6 {
-                first_word: field::<ETHERNET_LENGTH>(blank),
+                first_word: u16::from_be_bytes(field::<ETHERNET_LENGTH>(blank)),
             },
         }
     }
@@ -163,10 +165,11 @@ impl Network {
 #[inline]
 fn patch_ipv4(bytes: &mut FrameBytes, sum: Sum, patch: &Patch) {
     let service = patch.dscp << 2;
-    let sum = sum.plus(service.into()).plus(patch.identification.into());
+    let identification = patch.identification.to_be_bytes();
+    let checksum = sum.with(&[0, service]).with(&identification).checksum();
     bytes[ETHERNET_LENGTH + 1] = service;
-    set::<{ ETHERNET_LENGTH + 4 }, 2>(bytes, patch.identification.to_be_bytes());
-    set::<{ ETHERNET_LENGTH + 10 }, 2>(bytes, sum.checksum().to_be_bytes());
+    set::<{ ETHERNET_LENGTH + 4 }, 2>(bytes, identification);
+    set::<{ ETHERNET_LENGTH + 10 }, 2>(bytes, checksum);
 }
 
 /// Where the transport's patched fields are, with the checksum of everything else.
@@ -182,7 +185,7 @@ enum TransportPatch {
 impl TransportPatch {
     fn of(packet: &Packet, blank: &FrameBytes) -> Self {
         let start = ETHERNET_LENGTH + packet.ip.length();
-        let checksum = |at: usize| Sum::from_checksum(u16::from_be_bytes([blank[start + at], blank[start + at + 1]]));
+        let checksum = |at: usize| Sum::from_checksum([blank[start + at], blank[start + at + 1]]);
         match packet.transport {
             Transport::Tcp { .. } => Self::Tcp { sum: checksum(16) },
             Transport::Udp { .. } => Self::Udp { sum: checksum(6) },
@@ -198,45 +201,52 @@ impl TransportPatch {
     }
 
     /// Patches the transport that starts at byte `START` of the frame.
-    #[inline]
+    #[inline(always)]
     fn apply<const START: usize>(self, bytes: &mut FrameBytes, patch: &Patch) {
         let transport = &mut bytes[START..];
         let source = patch.source.to_be_bytes();
         let nonce = patch.nonce.0.to_be_bytes();
-        let with_patch = |sum: Sum| sum.plus(patch.source.into()).plus_u64(patch.nonce.0);
+        let with_patch = |sum: Sum| sum.with(&source).with(&nonce);
         match self {
             Self::Tcp { sum } => {
                 transport[0..2].copy_from_slice(&source);
                 transport[4..12].copy_from_slice(&nonce);
-                transport[16..18].copy_from_slice(&with_patch(sum).checksum().to_be_bytes());
+                transport[16..18].copy_from_slice(&with_patch(sum).checksum());
             }
             Self::Udp { sum } => {
                 transport[0..2].copy_from_slice(&source);
-                transport[6..8].copy_from_slice(&udp_checksum(with_patch(sum)).to_be_bytes());
+                transport[6..8].copy_from_slice(&udp_checksum(with_patch(sum)));
                 transport[8..16].copy_from_slice(&nonce);
             }
             Self::Icmp { sum } => {
-                transport[2..4].copy_from_slice(&with_patch(sum).checksum().to_be_bytes());
+                transport[2..4].copy_from_slice(&with_patch(sum).checksum());
                 transport[4..6].copy_from_slice(&source);
                 transport[8..16].copy_from_slice(&nonce);
             }
             Self::Sctp { crc } => {
-                let [high, low] = [patch.nonce.high().to_be_bytes(), patch.nonce.low().to_be_bytes()];
-                // Behind the source port are 30 bytes of the 32, behind the initiate tag 12, behind the TSN none.
-                let change =
-                    crc32c_pass_16(crc32c_change(source, 14)) ^ crc32c_change(high, 12) ^ crc32c_change(low, 0);
-                transport[0..2].copy_from_slice(&source);
-                transport[8..12].copy_from_slice(&(crc ^ change).to_le_bytes());
-                transport[16..20].copy_from_slice(&high);
-                transport[28..32].copy_from_slice(&low);
+                if let Some(packet) = transport.first_chunk_mut() {
+                    patch_sctp(packet, crc, patch);
+                }
             }
             Self::Other => transport[0..8].copy_from_slice(&nonce),
         }
     }
 }
 
-fn field<const AT: usize>(bytes: &FrameBytes) -> u16 {
-    u16::from_be_bytes([bytes[AT], bytes[AT + 1]])
+#[inline]
+fn patch_sctp(packet: &mut [u8; SCTP_LENGTH], crc: u32, patch: &Patch) {
+    let source = patch.source.to_be_bytes();
+    let [high, low] = [patch.nonce.high(), patch.nonce.low()].map(u32::to_be_bytes);
+    // Behind the source port are 30 bytes of the 32, behind the initiate tag 12, behind the TSN none.
+    let change = crc32c_change(source, 30) ^ crc32c_change(high, 12) ^ crc32c_change(low, 0);
+    packet[0..2].copy_from_slice(&source);
+    packet[8..12].copy_from_slice(&(crc ^ change).to_le_bytes());
+    packet[16..20].copy_from_slice(&high);
+    packet[28..32].copy_from_slice(&low);
+}
+
+fn field<const AT: usize>(bytes: &FrameBytes) -> [u8; 2] {
+    [bytes[AT], bytes[AT + 1]]
 }
 
 #[inline]
