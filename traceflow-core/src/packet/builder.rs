@@ -62,6 +62,7 @@ pub struct EthernetBuilder {
 
 impl EthernetBuilder {
     /// An IPv4 header: TTL 64, don't fragment, identification 0.
+    #[inline]
     pub fn ipv4(self, source: Ipv4Addr, destination: Ipv4Addr) -> IpBuilder<Ipv4Header> {
         self.network(Ipv4Header {
             source,
@@ -74,6 +75,7 @@ impl EthernetBuilder {
     }
 
     /// An IPv6 header: hop limit 64, flow label 0.
+    #[inline]
     pub fn ipv6(self, source: Ipv6Addr, destination: Ipv6Addr) -> IpBuilder<Ipv6Header> {
         self.network(Ipv6Header {
             source,
@@ -96,6 +98,7 @@ impl EthernetBuilder {
         }
     }
 
+    #[inline]
     fn network<H>(self, header: H) -> IpBuilder<H> {
         IpBuilder {
             ethernet: self,
@@ -205,6 +208,7 @@ impl<H: Into<IpHeader>> IpBuilder<H> {
     ///
     /// # Errors
     /// [`PacketError`] if the source port is 0 or a header field is out of its range.
+    #[inline]
     pub fn tcp(self, source: u16, destination: u16, flags: TcpFlags) -> Result<Packet, PacketError> {
         self.transport(Transport::Tcp {
             source,
@@ -217,6 +221,7 @@ impl<H: Into<IpHeader>> IpBuilder<H> {
     ///
     /// # Errors
     /// [`PacketError`] if the source port is 0 or a header field is out of its range.
+    #[inline]
     pub fn udp(self, source: u16, destination: u16) -> Result<Packet, PacketError> {
         self.transport(Transport::Udp { source, destination })
     }
@@ -234,6 +239,7 @@ impl<H: Into<IpHeader>> IpBuilder<H> {
     /// # Errors
     /// [`PacketError`] if the transport doesn't fit the family, the source port is 0 or a header field is out of its
     /// range.
+    #[inline]
     pub fn transport(self, transport: Transport) -> Result<Packet, PacketError> {
         let EthernetBuilder { source, destination } = self.ethernet;
         let packet = Packet {
@@ -260,6 +266,7 @@ impl<H: Into<IpHeader>> IpBuilder<H> {
 }
 
 impl IpHeader {
+    #[inline]
     fn with_ttl(mut self, ttl: u8) -> Self {
         match &mut self {
             Self::V4(header) => header.ttl = ttl,
@@ -268,6 +275,7 @@ impl IpHeader {
         self
     }
 
+    #[inline]
     fn with_dscp(mut self, dscp: u8) -> Self {
         match &mut self {
             Self::V4(header) => header.dscp = dscp,
@@ -276,6 +284,7 @@ impl IpHeader {
         self
     }
 
+    #[inline]
     fn check(&self) -> Result<(), PacketError> {
         match self {
             Self::V4(header) => {
@@ -291,6 +300,7 @@ impl IpHeader {
 }
 
 impl Transport {
+    #[inline]
     fn check(&self, family: IpFamily) -> Result<(), PacketError> {
         match (self, family) {
             (Self::Icmp(_), IpFamily::V6) | (Self::Icmpv6(_), IpFamily::V4) => Err(PacketError::WrongFamily {

@@ -38,6 +38,19 @@ impl Sum {
         Self(self.0 + Self::of(bytes).0)
     }
 
+    /// Adds these rows of a header, which are numbers here and big-endian in memory.
+    #[inline]
+    #[must_use]
+    pub(super) fn with_words(self, words: &[u32]) -> Self {
+        Self(words.iter().fold(self.0, |sum, word| sum + u64::from(word.to_be())))
+    }
+
+    /// The checksum as a number, for the lower half of a row.
+    #[inline]
+    pub(super) fn checksum_value(self) -> u32 {
+        u16::from_be_bytes(self.checksum()).into()
+    }
+
     /// The checksum as it is sent: the complement of the sum, folded into 16 bits.
     #[inline]
     pub(super) fn checksum(self) -> [u8; 2] {

@@ -3,8 +3,6 @@
 //! Every value can be written. What no header has room for is cut to its field: DSCP to 6 bits, IPv4 flags to 3, the
 //! flow label to 20; the [builder](super::EthernetBuilder) refuses such values beforehand.
 
-use std::ops::Range;
-
 use super::checksum::{Sum, crc32c};
 use super::{IcmpHeader, IpHeader, Ipv4Header, Ipv6Header, Nonce, Packet, TcpFlags, Transport};
 
@@ -37,14 +35,14 @@ impl Packet {
     /// # Errors
     /// [`BufferTooSmall`] if `out` is shorter than [`frame_length`](Self::frame_length); `out` is unchanged then.
     pub fn encode_to_slice(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
-        let frame = Frame::render(self);
-        let available = out.len();
-        let out = out.get_mut(..frame.length).ok_or(BufferTooSmall {
-            needed: frame.length,
-            available,
-        })?;
-        out.copy_from_slice(frame.as_slice());
-        Ok(frame.length)
+        let (needed, available) = (self.frame_length(), out.len());
+        if let Some(out) = out.first_chunk_mut() {
+            write_frame(self, out);
+        } else {
+            let out = out.get_mut(..needed).ok_or(BufferTooSmall { needed, available })?;
+            out.copy_from_slice(Frame::render(self).as_slice());
+        }
+        Ok(needed)
     }
 
     /// How many bytes the Ethernet frame has, 86 at most.
@@ -71,69 +69,25 @@ pub struct BufferTooSmall {
 /// An encoded frame. It fits on the stack, whatever the packet.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    pub(super) bytes: [u8; MAX_FRAME_LENGTH],
-    pub(super) length: usize,
+    pub(super) bytes: FrameBytes,
+    length: usize,
 }
 
+pub(super) type FrameBytes = [u8; MAX_FRAME_LENGTH];
+
 impl Frame {
-    #[inline]
     pub(super) fn render(packet: &Packet) -> Self {
-        let mut frame = Self {
-            bytes: [0; MAX_FRAME_LENGTH],
-            length: 0,
-        };
-        match &packet.ip {
-            IpHeader::V4(header) => {
-                frame.put(&ethernet_header(packet, 0x0800));
-                frame.put(&ipv4_header(header, packet));
-                frame.put_transport(
-                    packet,
-                    pseudo_header(header.source.octets(), header.destination.octets(), packet),
-                );
-            }
-            IpHeader::V6(header) => {
-                frame.put(&ethernet_header(packet, 0x86dd));
-                frame.put(&ipv6_header(header, packet));
-                frame.put_transport(
-                    packet,
-                    pseudo_header(header.source.octets(), header.destination.octets(), packet),
-                );
-            }
+        let mut bytes = [0; MAX_FRAME_LENGTH];
+        write_frame(packet, &mut bytes);
+        Self {
+            bytes,
+            length: packet.frame_length(),
         }
-        frame
     }
 
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length]
-    }
-
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
-        self.bytes[self.length..self.length + N].copy_from_slice(bytes);
-        self.length += N;
-    }
-
-    #[inline]
-    fn put_transport(&mut self, packet: &Packet, pseudo_header: Sum) {
-        let nonce = packet.nonce;
-        match packet.transport {
-            Transport::Tcp {
-                source,
-                destination,
-                flags,
-            } => {
-                self.put(&tcp_segment(source, destination, flags, nonce, pseudo_header));
-            }
-            Transport::Udp { source, destination } => {
-                self.put(&udp_datagram(source, destination, nonce, pseudo_header));
-            }
-            // RFC 792: the checksum starts with the ICMP type. RFC 4443, section 2.3: it has a pseudo-header.
-            Transport::Icmp(header) => self.put(&icmp_message(header, nonce, Sum::default())),
-            Transport::Icmpv6(header) => self.put(&icmp_message(header, nonce, pseudo_header)),
-            Transport::Sctp { source, destination } => self.put(&sctp_packet(source, destination, nonce)),
-            Transport::Other(_) => self.put(&nonce.0.to_be_bytes()),
-        }
     }
 }
 
@@ -174,78 +128,153 @@ pub(super) const MAX_FRAME_LENGTH: usize = ETHERNET_LENGTH + IPV6_LENGTH + SCTP_
 /// What Linux offers in the SYN of a connection with Ethernet's segment size.
 const TCP_WINDOW: u16 = 64_240;
 
-fn ethernet_header(packet: &Packet, ether_type: u16) -> [u8; ETHERNET_LENGTH] {
-    let mut header = [0; ETHERNET_LENGTH];
-    set(&mut header, 0..6, packet.dst_mac.0);
-    set(&mut header, 6..12, packet.src_mac.0);
-    set(&mut header, 12..14, ether_type.to_be_bytes());
-    header
+/// Writes the bytes of the frame, and none behind it.
+#[inline]
+fn write_frame(packet: &Packet, out: &mut FrameBytes) {
+    match &packet.ip {
+        IpHeader::V4(ip) => {
+            let addresses = [ip.source.to_bits(), ip.destination.to_bits()];
+            write_ethernet(packet, 0x0800, out);
+            write_words(ipv4_header(ip, addresses, packet), &mut out[ETHERNET_LENGTH..]);
+            let pseudo_header = pseudo_header(addresses, packet);
+            write_transport(packet, pseudo_header, &mut out[ETHERNET_LENGTH + IPV4_LENGTH..]);
+        }
+        IpHeader::V6(ip) => {
+            let addresses = ipv6_addresses(ip);
+            write_ethernet(packet, 0x86dd, out);
+            write_words(ipv6_header(ip, addresses, packet), &mut out[ETHERNET_LENGTH..]);
+            let pseudo_header = pseudo_header(addresses, packet);
+            write_transport(packet, pseudo_header, &mut out[ETHERNET_LENGTH + IPV6_LENGTH..]);
+        }
+    }
+}
+
+#[inline]
+fn write_ethernet(packet: &Packet, ether_type: u16, out: &mut FrameBytes) {
+    out[0..6].copy_from_slice(&packet.dst_mac.0);
+    out[6..12].copy_from_slice(&packet.src_mac.0);
+    out[12..14].copy_from_slice(&ether_type.to_be_bytes());
+}
+
+#[inline]
+fn write_transport(packet: &Packet, pseudo_header: Sum, out: &mut [u8]) {
+    let nonce = packet.nonce;
+    match packet.transport {
+        Transport::Tcp {
+            source,
+            destination,
+            flags,
+        } => write_words(tcp_segment(source, destination, flags, nonce, pseudo_header), out),
+        Transport::Udp { source, destination } => {
+            write_words(udp_datagram(source, destination, nonce, pseudo_header), out);
+        }
+        // RFC 792: the checksum starts with the ICMP type. RFC 4443, section 2.3: it has a pseudo-header.
+        Transport::Icmp(header) => write_words(icmp_message(header, nonce, Sum::default()), out),
+        Transport::Icmpv6(header) => write_words(icmp_message(header, nonce, pseudo_header), out),
+        Transport::Sctp { source, destination } => write_sctp(source, destination, nonce, out),
+        Transport::Other(_) => write_words([nonce.high(), nonce.low()], out),
+    }
+}
+
+/// Headers are put together as the standards draw them: in rows of 32 bits.
+#[inline]
+fn write_words<const N: usize>(words: [u32; N], out: &mut [u8]) {
+    for (bytes, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
+        *bytes = word.to_be_bytes();
+    }
+}
+
+/// Two halves of a row.
+#[inline]
+fn row(left: u16, right: u16) -> u32 {
+    u32::from(left) << 16 | u32::from(right)
+}
+
+/// Two quarters and a half of a row.
+#[inline]
+fn row_of_3(left: u8, middle: u8, right: u16) -> u32 {
+    row(u16::from_be_bytes([left, middle]), right)
 }
 
 /// RFC 791, section 3.1.
-fn ipv4_header(ip: &Ipv4Header, packet: &Packet) -> [u8; IPV4_LENGTH] {
-    let mut header = [0; IPV4_LENGTH];
+#[inline]
+fn ipv4_header(ip: &Ipv4Header, [source, destination]: [u32; 2], packet: &Packet) -> [u32; IPV4_LENGTH / 4] {
     let length = (IPV4_LENGTH + packet.transport.length()) as u16;
-    header[0] = 0x45;
-    header[1] = ip.dscp << 2;
-    set(&mut header, 2..4, length.to_be_bytes());
-    set(&mut header, 4..6, ip.identification.to_be_bytes());
-    header[6] = ip.flags << 5;
-    header[8] = ip.ttl;
-    header[9] = packet.protocol().0;
-    set(&mut header, 12..16, ip.source.octets());
-    set(&mut header, 16..20, ip.destination.octets());
-    let checksum = Sum::of(&header).checksum();
-    set(&mut header, 10..12, checksum);
+    let mut header = [
+        row_of_3(0x45, ip.dscp << 2, length),
+        row(ip.identification, u16::from(ip.flags & 7) << 13),
+        row_of_3(ip.ttl, packet.protocol().0, 0),
+        source,
+        destination,
+    ];
+    header[2] |= Sum::default().with_words(&header).checksum_value();
     header
 }
 
 /// RFC 8200, section 3.
-fn ipv6_header(ip: &Ipv6Header, packet: &Packet) -> [u8; IPV6_LENGTH] {
-    let mut header = [0; IPV6_LENGTH];
-    let length = packet.transport.length() as u16;
-    let first_word = 6 << 28 | u32::from(ip.dscp & 0x3f) << 22 | ip.flow_label & 0xf_ffff;
-    set(&mut header, 0..4, first_word.to_be_bytes());
-    set(&mut header, 4..6, length.to_be_bytes());
-    header[6] = packet.protocol().0;
-    header[7] = ip.hop_limit;
-    set(&mut header, 8..24, ip.source.octets());
-    set(&mut header, 24..40, ip.destination.octets());
+#[inline]
+fn ipv6_header(ip: &Ipv6Header, addresses: [u32; 8], packet: &Packet) -> [u32; IPV6_LENGTH / 4] {
+    let mut header = [0; IPV6_LENGTH / 4];
+    header[0] = 6 << 28 | u32::from(ip.dscp & 0x3f) << 22 | ip.flow_label & 0xf_ffff;
+    header[1] = row(
+        packet.transport.length() as u16,
+        u16::from_be_bytes([packet.protocol().0, ip.hop_limit]),
+    );
+    header[2..].copy_from_slice(&addresses);
     header
+}
+
+/// Source and destination.
+#[inline]
+fn ipv6_addresses(ip: &Ipv6Header) -> [u32; 8] {
+    let mut addresses = [0; 8];
+    for (i, word) in addresses.iter_mut().enumerate() {
+        let address = if i < 4 { ip.source } else { ip.destination }.to_bits();
+        *word = (address >> (96 - i % 4 * 32)) as u32;
+    }
+    addresses
 }
 
 /// RFC 9293, section 3.1, and RFC 8200, section 8.1. The widths of their fields differ, their sums don't.
 #[inline]
-fn pseudo_header<const N: usize>(source: [u8; N], destination: [u8; N], packet: &Packet) -> Sum {
-    Sum::of(&source)
-        .with(&destination)
-        .with(&[0, packet.protocol().0])
-        .with(&(packet.transport.length() as u16).to_be_bytes())
+fn pseudo_header<const N: usize>(addresses: [u32; N], packet: &Packet) -> Sum {
+    let length = packet.transport.length() as u16;
+    Sum::default()
+        .with_words(&addresses)
+        .with_words(&[row(packet.protocol().0.into(), length)])
 }
 
 /// RFC 9293, section 3.1, without options.
-fn tcp_segment(source: u16, destination: u16, flags: TcpFlags, nonce: Nonce, pseudo_header: Sum) -> [u8; TCP_LENGTH] {
-    let mut segment = [0; TCP_LENGTH];
-    set(&mut segment, 0..2, source.to_be_bytes());
-    set(&mut segment, 2..4, destination.to_be_bytes());
-    set(&mut segment, 4..12, nonce.0.to_be_bytes());
-    segment[12] = 5 << 4;
-    segment[13] = flags.0;
-    set(&mut segment, 14..16, TCP_WINDOW.to_be_bytes());
-    let checksum = pseudo_header.with(&segment).checksum();
-    set(&mut segment, 16..18, checksum);
+#[inline]
+fn tcp_segment(
+    source: u16,
+    destination: u16,
+    flags: TcpFlags,
+    nonce: Nonce,
+    pseudo_header: Sum,
+) -> [u32; TCP_LENGTH / 4] {
+    let mut segment = [
+        row(source, destination),
+        nonce.high(),
+        nonce.low(),
+        row_of_3(5 << 4, flags.0, TCP_WINDOW),
+        0,
+    ];
+    segment[4] = pseudo_header.with_words(&segment).checksum_value() << 16;
     segment
 }
 
 /// RFC 768.
-fn udp_datagram(source: u16, destination: u16, nonce: Nonce, pseudo_header: Sum) -> [u8; UDP_LENGTH] {
-    let mut datagram = [0; UDP_LENGTH];
-    set(&mut datagram, 0..2, source.to_be_bytes());
-    set(&mut datagram, 2..4, destination.to_be_bytes());
-    set(&mut datagram, 4..6, (UDP_LENGTH as u16).to_be_bytes());
-    set(&mut datagram, 8..16, nonce.0.to_be_bytes());
-    let checksum = udp_checksum(pseudo_header.with(&datagram));
-    set(&mut datagram, 6..8, checksum);
+#[inline]
+fn udp_datagram(source: u16, destination: u16, nonce: Nonce, pseudo_header: Sum) -> [u32; UDP_LENGTH / 4] {
+    let mut datagram = [
+        row(source, destination),
+        row(UDP_LENGTH as u16, 0),
+        nonce.high(),
+        nonce.low(),
+    ];
+    let checksum = udp_checksum(pseudo_header.with_words(&datagram));
+    datagram[1] |= u32::from(u16::from_be_bytes(checksum));
     datagram
 }
 
@@ -259,44 +288,40 @@ pub(super) fn udp_checksum(sum: Sum) -> [u8; 2] {
 }
 
 /// RFC 792 and RFC 4443, section 4.1.
-fn icmp_message(icmp: IcmpHeader, nonce: Nonce, pseudo_header: Sum) -> [u8; ICMP_LENGTH] {
-    let mut message = [0; ICMP_LENGTH];
-    message[0] = icmp.icmp_type;
-    message[1] = icmp.code;
-    set(&mut message, 4..6, icmp.id.to_be_bytes());
-    set(&mut message, 6..8, icmp.sequence.to_be_bytes());
-    set(&mut message, 8..16, nonce.0.to_be_bytes());
-    let checksum = pseudo_header.with(&message).checksum();
-    set(&mut message, 2..4, checksum);
+#[inline]
+fn icmp_message(icmp: IcmpHeader, nonce: Nonce, pseudo_header: Sum) -> [u32; ICMP_LENGTH / 4] {
+    let mut message = [
+        row_of_3(icmp.icmp_type, icmp.code, 0),
+        row(icmp.id, icmp.sequence),
+        nonce.high(),
+        nonce.low(),
+    ];
+    message[0] |= pseudo_header.with_words(&message).checksum_value();
     message
 }
 
 /// RFC 9260, sections 3.1 and 3.3.2. "The Verification Tag field of this packet MUST be 0" for an INIT.
-fn sctp_packet(source: u16, destination: u16, nonce: Nonce) -> [u8; SCTP_LENGTH] {
-    const INIT: [u8; 4] = [1, 0, 0, 20];
+fn write_sctp(source: u16, destination: u16, nonce: Nonce, out: &mut [u8]) {
+    const INIT: u8 = 1;
+    const INIT_LENGTH: u16 = 20;
     // What Linux offers: its default receive buffer, and as many streams.
     const ADVERTISED_WINDOW: u32 = 106_496;
     const OUTBOUND_STREAMS: u16 = 10;
     const INBOUND_STREAMS: u16 = 65_535;
 
-    let mut packet = [0; SCTP_LENGTH];
-    set(&mut packet, 0..2, source.to_be_bytes());
-    set(&mut packet, 2..4, destination.to_be_bytes());
-    set(&mut packet, 12..16, INIT);
-    set(&mut packet, 16..20, nonce.high().to_be_bytes());
-    set(&mut packet, 20..24, ADVERTISED_WINDOW.to_be_bytes());
-    set(&mut packet, 24..26, OUTBOUND_STREAMS.to_be_bytes());
-    set(&mut packet, 26..28, INBOUND_STREAMS.to_be_bytes());
-    set(&mut packet, 28..32, nonce.low().to_be_bytes());
-    let checksum = crc32c(&packet);
-    set(&mut packet, 8..12, checksum.to_le_bytes());
-    packet
-}
-
-/// Writes one field.
-#[inline]
-fn set<const N: usize>(header: &mut [u8], at: Range<usize>, field: [u8; N]) {
-    header[at].copy_from_slice(&field);
+    let packet = [
+        row(source, destination),
+        0,
+        0,
+        row_of_3(INIT, 0, INIT_LENGTH),
+        nonce.high(),
+        ADVERTISED_WINDOW,
+        row(OUTBOUND_STREAMS, INBOUND_STREAMS),
+        nonce.low(),
+    ];
+    write_words(packet, out);
+    let checksum = crc32c(&out[..SCTP_LENGTH]);
+    out[8..12].copy_from_slice(&checksum.to_le_bytes());
 }
 
 #[cfg(test)]
@@ -329,10 +354,10 @@ mod tests {
             Transport::Icmpv6(icmp) => builder
                 .icmpv6_raw(icmp.icmp_type, icmp.code, id_and_sequence(icmp))
                 .write_to_slice(&mut frame, &nonce),
-            Transport::Sctp { source, destination } => builder.write_to_slice(
+            Transport::Sctp { .. } => builder.write_to_slice(
                 &mut frame,
                 Protocol::SCTP.0.into(),
-                &sctp_packet(source, destination, packet.nonce),
+                &packet.to_vec()[packet.frame_length() - SCTP_LENGTH..],
             ),
             Transport::Other(protocol) => builder.write_to_slice(&mut frame, protocol.0.into(), &nonce),
         }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use super::checksum::{Sum, crc32c_change};
-use super::encode::{ETHERNET_LENGTH, Frame, IPV4_LENGTH, IPV6_LENGTH, MAX_FRAME_LENGTH, SCTP_LENGTH, udp_checksum};
+use super::encode::{ETHERNET_LENGTH, Frame, FrameBytes, IPV4_LENGTH, IPV6_LENGTH, SCTP_LENGTH, udp_checksum};
 use super::{IcmpHeader, IpHeader, Nonce, Packet, Transport};
 
 /// A rendered packet whose per-trace fields can be changed without rendering it again.
@@ -137,8 +137,6 @@ impl Patch {
         patched
     }
 }
-
-type FrameBytes = [u8; MAX_FRAME_LENGTH];
 
 /// What stays of the network header's patched fields.
 #[derive(Debug, Clone, Copy)]
