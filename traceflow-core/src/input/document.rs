@@ -154,6 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn files_from_other_systems_and_long_values_are_read() {
+        let long = "x".repeat(5000);
+        let text = format!("\u{feff}{{\r\n  \"a\": \"{long}\",\r\n  \"b\": [\"{long}\", \"\\ud83d\\ude00\"]\r\n}}\r\n");
+        assert_eq!(
+            read(&text).unwrap(),
+            [serde_json::json!({ "a": long, "b": [long, "\u{1f600}"] })]
+        );
+        assert_eq!(
+            read("\u{feff}a: 1\r\nb: 2\r\n").unwrap(),
+            [serde_json::json!({ "a": 1, "b": 2 })]
+        );
+    }
+
+    #[test]
     fn documents_without_content_are_passed_over() {
         assert_eq!(read("---\n---\n# nothing\n---\na: 1\n...\n---\n").unwrap().len(), 1);
         assert_eq!(read("").unwrap().len(), 0);
