@@ -14,6 +14,8 @@ mod arming;
 mod attempt;
 mod cleanup;
 mod command;
+mod conduct;
+mod entrance;
 mod identity;
 mod listening;
 mod nodes;

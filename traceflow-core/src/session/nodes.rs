@@ -198,30 +198,22 @@ impl Nodes {
         if let Some(order) = node.order.take() {
             orders.abandon(order);
         }
-        let removal = match result {
-            Ok(()) => Removal::Done,
-            Err(error) => Removal::failed(n, error, now),
-        };
-        match removal {
-            Removal::Done => {
+        match result.map_err(|error| Removal::failed(n, error, now)) {
+            Ok(()) => {
                 self.failures.remove(name);
             }
-            Removal::GivenUp(error) if node.stands => {
+            // Whoever could never be attached leaves nothing behind that anybody knows of.
+            Err(Removal::GivenUp(error)) if node.stands => {
                 self.failures.insert(name.clone(), error);
             }
-            // Whoever could never be attached has nothing to leave behind that anybody knows of.
-            Removal::GivenUp(_) => {}
-            pausing => {
+            Err(Removal::GivenUp(_)) => {}
+            Err(pausing) => {
                 node.attachment = Attachment::Detaching(pausing);
                 return;
             }
         }
         self.detaching.remove(name);
-        node.attachment = Attachment::Detached;
-        node.stands = false;
-        if !node.waiting.is_empty() {
-            node.begin_attach(name, now, orders);
-        }
+        node.become_detached(name, now, orders);
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, orders: &mut Orders) {
@@ -277,6 +269,15 @@ impl Node {
         let until = now + PATIENCE;
         self.attachment = Attachment::Attaching { until };
         self.order(name, Task::Attach, orders);
+    }
+
+    /// A trace may have come meanwhile.
+    fn become_detached(&mut self, name: &NodeName, now: Instant, orders: &mut Orders) {
+        self.attachment = Attachment::Detached;
+        self.stands = false;
+        if !self.waiting.is_empty() {
+            self.begin_attach(name, now, orders);
+        }
     }
 
     fn begin_detach(&mut self, name: &NodeName, n: u8, now: Instant, orders: &mut Orders) {

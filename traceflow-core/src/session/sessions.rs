@@ -1,23 +1,22 @@
 //! All traces over one set of nodes.
 
-use std::collections::{BTreeSet, HashMap, VecDeque, hash_map};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::admission::admit;
-use super::identity::nonce_of;
-use super::nodes::{Common, Nodes, Standing};
+use super::nodes::{Common, Nodes};
 use super::orders::Orders;
-use super::single::{ATTEMPTS, Session, Setup};
+use super::single::{ATTEMPTS, Session};
 use super::turns::{Connection, Turns};
-use super::{Command, Order, OrderId, Progress, Scope, Task, Watch};
-use crate::datapath::{Capabilities, DatapathError, Mark, Removed, Report, Sighting, TraceId};
+use super::{Order, OrderId, Progress, Scope, Task, Watch};
+use crate::datapath::{Capabilities, DatapathError, Mark, Removed, Report, TraceId};
 use crate::error::Error;
 use crate::inventory::Inventory;
 use crate::mark::{Claimant, Lease, Marks, SHORTEST_REST};
 use crate::names::NodeName;
 use crate::packet::Nonce;
-use crate::plan::{Plan, Question};
+use crate::plan::Plan;
 use crate::trace::{Prediction, Trace};
 
 /// How long what stands on the nodes stays there when nothing is traced.
@@ -34,21 +33,21 @@ const IDLE: Duration = Duration::from_secs(30);
 /// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has come. After any call of a
 /// `handle_*` method it polls everything.
 pub struct Sessions {
-    nodes: Nodes,
-    inventory: Arc<dyn Inventory>,
-    rng: fastrand::Rng,
-    common: Common,
-    marks: Marks,
-    shared: SharedMark,
-    turns: Turns,
-    traces: HashMap<TraceId, Entry>,
-    by_nonce: HashMap<Nonce, TraceId>,
-    by_mark: HashMap<Mark, TraceId>,
-    deadlines: BTreeSet<(Instant, TraceId)>,
-    idle_at: Option<Instant>,
-    closing: bool,
-    orders: Orders,
-    events: VecDeque<Event>,
+    pub(super) nodes: Nodes,
+    pub(super) inventory: Arc<dyn Inventory>,
+    pub(super) rng: fastrand::Rng,
+    pub(super) common: Common,
+    pub(super) marks: Marks,
+    pub(super) shared: SharedMark,
+    pub(super) turns: Turns,
+    pub(super) traces: HashMap<TraceId, Entry>,
+    pub(super) by_nonce: HashMap<Nonce, TraceId>,
+    pub(super) by_mark: HashMap<Mark, TraceId>,
+    pub(super) deadlines: BTreeSet<(Instant, TraceId)>,
+    pub(super) idle_at: Option<Instant>,
+    pub(super) closing: bool,
+    pub(super) orders: Orders,
+    pub(super) events: VecDeque<Event>,
 }
 
 /// A trace that is asked for.
@@ -75,24 +74,24 @@ pub enum Event {
 
 /// The mark that all injected traces share where nonces tell them apart.
 #[derive(Debug, Default)]
-struct SharedMark {
-    lease: Option<Lease>,
-    users: usize,
+pub(super) struct SharedMark {
+    pub(super) lease: Option<Lease>,
+    pub(super) users: usize,
     /// Those who wait for the lease.
-    waiting: BTreeSet<TraceId>,
+    pub(super) waiting: BTreeSet<TraceId>,
 }
 
 /// A trace that isn't over.
 #[derive(Debug)]
-struct Entry {
-    connection: Option<Connection>,
+pub(super) struct Entry {
+    pub(super) connection: Option<Connection>,
     /// When something is due without anything happening; mirrored in `deadlines`.
-    deadline: Option<Instant>,
-    state: State,
+    pub(super) deadline: Option<Instant>,
+    pub(super) state: State,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Waits for its turn or a mark. Next: `Running`; when time is over it ends as busy.
     Waiting(Box<Waiting>),
     /// Next: over, when the session says so.
@@ -100,24 +99,24 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Waiting {
-    request: Request,
-    scope: Scope,
+pub(super) struct Waiting {
+    pub(super) request: Request,
+    pub(super) scope: Scope,
 }
 
 #[derive(Debug)]
-struct Running {
-    session: Session,
-    mark: HeldMark,
-    nonces: [Nonce; ATTEMPTS],
+pub(super) struct Running {
+    pub(super) session: Session,
+    pub(super) mark: HeldMark,
+    pub(super) nonces: [Nonce; ATTEMPTS],
     /// What runs on each node for this trace.
-    orders: HashMap<NodeName, OrderId>,
+    pub(super) orders: HashMap<NodeName, OrderId>,
     /// When the datapaths will have forgotten what could not be removed.
-    lifetime: Duration,
+    pub(super) lifetime: Duration,
 }
 
 #[derive(Debug)]
-enum HeldMark {
+pub(super) enum HeldMark {
     Shared,
     Own(Lease),
 }
@@ -297,293 +296,10 @@ impl Sessions {
     }
 }
 
-/// From the request to the session.
-impl Sessions {
-    fn enter(&mut self, waiting: Waiting, now: Instant) {
-        let request = &waiting.request;
-        let trace = request.trace;
-        let connection = match &request.plan.question {
-            Question::Inject { packet, .. } => Some(Connection::of(packet)),
-            Question::Live { .. } => None,
-        };
-        let deadline = now + request.plan.timeout;
-        self.idle_at = None;
-        self.traces.insert(
-            trace,
-            Entry {
-                connection,
-                deadline: None,
-                state: State::Waiting(Box::new(waiting)),
-            },
-        );
-        self.set_deadline(trace, Some(deadline));
-        match connection.map_or(0, |connection| self.turns.enter(connection, trace)) {
-            0 => self.claim_mark(trace, now),
-            position => self.progress(trace, Progress::Queued { position }),
-        }
-        self.settle(now);
-    }
-
-    /// It is the trace's turn; what it needs now is a mark.
-    fn claim_mark(&mut self, trace: TraceId, now: Instant) {
-        let claimant = self.claimant(trace);
-        if claimant == Claimant::Injected && self.shared.lease.is_some() {
-            return self.begin(trace, HeldMark::Shared, now);
-        }
-        match self.marks.lease(claimant, now) {
-            Ok(lease) => self.grant(trace, lease, now),
-            Err(position) => {
-                if claimant == Claimant::Injected {
-                    self.shared.waiting.insert(trace);
-                }
-                self.progress(trace, Progress::Queued { position });
-            }
-        }
-    }
-
-    fn claimant(&self, trace: TraceId) -> Claimant {
-        let injected = self.traces.get(&trace).is_some_and(|entry| entry.connection.is_some());
-        if injected && self.common.nonce {
-            Claimant::Injected
-        } else {
-            Claimant::Trace(trace)
-        }
-    }
-
-    fn grant(&mut self, trace: TraceId, lease: Lease, now: Instant) {
-        match self.claimant(trace) {
-            Claimant::Injected => {
-                self.shared.lease = Some(lease);
-                self.begin(trace, HeldMark::Shared, now);
-            }
-            Claimant::Trace(_) => self.begin(trace, HeldMark::Own(lease), now),
-        }
-    }
-
-    fn begin(&mut self, trace: TraceId, mark: HeldMark, now: Instant) {
-        let nonces = self.choose_nonces(trace);
-        let Some(entry) = self.traces.get_mut(&trace) else {
-            return;
-        };
-        let State::Waiting(waiting) = &entry.state else { return };
-        let number = match &mark {
-            HeldMark::Shared => {
-                self.shared.users += 1;
-                self.shared.lease.as_ref().map_or(Mark(0), Lease::mark)
-            }
-            HeldMark::Own(lease) => {
-                self.by_mark.insert(lease.mark(), trace);
-                lease.mark()
-            }
-        };
-        let setup = Setup {
-            trace,
-            plan: waiting.request.plan.clone(),
-            prediction: waiting.request.prediction.clone(),
-            mark: number,
-            nonces,
-            scope: waiting.scope.clone(),
-            inventory: self.inventory.clone(),
-        };
-        let session = Session::new(setup, now);
-        entry.state = State::Running(Box::new(Running {
-            lifetime: session.lifetime(),
-            session,
-            mark,
-            nonces,
-            orders: HashMap::new(),
-        }));
-        self.with_session(trace, now, |_| {});
-    }
-
-    fn choose_nonces(&mut self, trace: TraceId) -> [Nonce; ATTEMPTS] {
-        [(); ATTEMPTS].map(|()| {
-            loop {
-                let nonce = Nonce(self.rng.u64(1..));
-                if let hash_map::Entry::Vacant(free) = self.by_nonce.entry(nonce) {
-                    free.insert(trace);
-                    return nonce;
-                }
-            }
-        })
-    }
-
-    fn give_up_waiting(&mut self, trace: TraceId, now: Instant) {
-        let position = self.position(trace).unwrap_or(1);
-        self.stop_waiting(trace, Error::Busy { position }, now);
-    }
-
-    fn position(&self, trace: TraceId) -> Option<usize> {
-        let ahead = match self.traces.get(&trace)?.connection {
-            Some(connection) => self.turns.position(connection, trace)?,
-            None => 0,
-        };
-        if ahead > 0 {
-            Some(ahead)
-        } else {
-            self.marks.position(self.claimant(trace))
-        }
-    }
-
-    fn stop_waiting(&mut self, trace: TraceId, error: Error, now: Instant) {
-        if self.shared.waiting.remove(&trace) {
-            if self.shared.waiting.is_empty() {
-                self.marks.leave(Claimant::Injected);
-            }
-        } else {
-            self.marks.leave(Claimant::Trace(trace));
-        }
-        self.forget(trace, now);
-        self.answer(trace, Err(error));
-    }
-
-    /// The trace is over; whoever waited for the same connection is next.
-    fn forget(&mut self, trace: TraceId, now: Instant) {
-        self.set_deadline(trace, None);
-        let connection = self.traces.remove(&trace).and_then(|entry| entry.connection);
-        let next = connection.and_then(|connection| self.turns.leave(connection, trace));
-        if let Some(next) = next {
-            self.claim_mark(next, now);
-        }
-    }
-}
-
-/// While a session runs.
-impl Sessions {
-    /// Does something with a session, then everything that the session wants done.
-    fn with_session(&mut self, trace: TraceId, now: Instant, event: impl FnOnce(&mut Session)) {
-        let Some(running) = self.running(trace) else { return };
-        event(&mut running.session);
-        while let Some(command) = self.running(trace).and_then(|running| running.session.poll_command()) {
-            self.carry_out(trace, command, now);
-        }
-        let Some(running) = self.running(trace) else { return };
-        let deadline = running.session.poll_timeout();
-        let outcome = running.session.poll_outcome();
-        while let Some(progress) = self.running(trace).and_then(|running| running.session.poll_progress()) {
-            self.progress(trace, progress);
-        }
-        self.set_deadline(trace, deadline);
-        if let Some(outcome) = outcome {
-            self.end(trace, outcome, now);
-        }
-    }
-
-    fn running(&mut self, trace: TraceId) -> Option<&mut Running> {
-        match &mut self.traces.get_mut(&trace)?.state {
-            State::Running(running) => Some(running),
-            State::Waiting(_) => None,
-        }
-    }
-
-    fn carry_out(&mut self, trace: TraceId, command: Command, now: Instant) {
-        let known = self.nodes.enlist(&command.node, trace);
-        let Some(running) = self.running(trace) else { return };
-        if !known {
-            // A sighting or a tunnel led to a node that has no datapath here: nothing can be there, nor be removed.
-            return running.session.handle_result(&command, Ok(Removed::default()), now);
-        }
-        if command.task == Task::Attach {
-            return self.attach(trace, command, now);
-        }
-        let node = command.node.clone();
-        let earlier = running.orders.get(&node).copied();
-        let order = self.orders.give(command, earlier);
-        if let Some(running) = self.running(trace) {
-            running.orders.insert(node, order);
-        }
-    }
-
-    fn attach(&mut self, trace: TraceId, command: Command, now: Instant) {
-        if self.nodes.attach(&command.node, trace, now, &mut self.orders) == Standing::Ready
-            && let Some(running) = self.running(trace)
-        {
-            running.session.handle_result(&command, Ok(Removed::default()), now);
-        }
-    }
-
-    fn handle_attached(&mut self, command: &Command, result: &Result<Removed, DatapathError>, now: Instant) {
-        let result_for_node = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        for trace in self.nodes.handle_attached(&command.node, &result_for_node) {
-            let result = result.clone();
-            self.with_session(trace, now, |session| session.handle_result(command, result, now));
-        }
-    }
-
-    fn handle_sighting(&mut self, node: &NodeName, mut sighting: Sighting, now: Instant) {
-        // A datapath speaks for its own node.
-        sighting.node.clone_from(node);
-        if self.nodes.capabilities(node).is_none() {
-            return;
-        }
-        if let Some(trace) = self.owner(&sighting) {
-            self.with_session(trace, now, |session| session.handle_sighting(sighting, now));
-        }
-    }
-
-    /// Whose sighting it is: by the mark, and under the shared mark by the nonce.
-    fn owner(&self, sighting: &Sighting) -> Option<TraceId> {
-        let shared = self.shared.lease.as_ref().map(Lease::mark);
-        if shared == Some(sighting.mark) {
-            let trace = self.by_nonce.get(&nonce_of(sighting)?)?;
-            let entry = self.traces.get(trace)?;
-            let State::Running(running) = &entry.state else {
-                return None;
-            };
-            return matches!(running.mark, HeldMark::Shared).then_some(*trace);
-        }
-        self.by_mark.get(&sighting.mark).copied()
-    }
-
-    fn cancel(&mut self, trace: TraceId, error: Error, now: Instant) {
-        match self.traces.get(&trace).map(|entry| &entry.state) {
-            Some(State::Waiting(_)) => self.stop_waiting(trace, error, now),
-            Some(State::Running(_)) => self.with_session(trace, now, |session| session.handle_cancel(error, now)),
-            None => {}
-        }
-    }
-
-    /// The session is over: mark, nonces and nodes are free for others.
-    fn end(&mut self, trace: TraceId, outcome: Result<Trace, Error>, now: Instant) {
-        let Some(Entry {
-            state: State::Running(running),
-            ..
-        }) = self.traces.get_mut(&trace)
-        else {
-            return;
-        };
-        let nodes: Vec<NodeName> = running.session.nodes().cloned().collect();
-        let forgotten_at = now + self.common.mark_memory.max(SHORTEST_REST);
-        let rested_at = if running.session.left_something() {
-            forgotten_at.max(now + running.lifetime)
-        } else {
-            forgotten_at
-        };
-        for &order in running.orders.values() {
-            self.orders.abandon(order);
-        }
-        for nonce in running.nonces {
-            self.by_nonce.remove(&nonce);
-        }
-        match std::mem::replace(&mut running.mark, HeldMark::Shared) {
-            HeldMark::Shared => self.shared.users -= 1,
-            HeldMark::Own(lease) => {
-                self.by_mark.remove(&lease.mark());
-                self.marks.release(lease, rested_at);
-            }
-        }
-        for node in nodes {
-            self.nodes.dismiss(&node, trace);
-        }
-        self.forget(trace, now);
-        self.answer(trace, outcome);
-    }
-}
-
 /// What concerns all traces.
 impl Sessions {
     /// Hands out what has become free.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         if self.marks.waiting() > 0 && self.shared.users == 0 {
             self.release_shared(now);
         }
@@ -608,20 +324,20 @@ impl Sessions {
     }
 
     /// Nothing is traced: what stands on the nodes is taken away.
-    fn stand_down(&mut self, now: Instant) {
+    pub(super) fn stand_down(&mut self, now: Instant) {
         self.idle_at = None;
         self.release_shared(now);
         self.nodes.detach_all(now, &mut self.orders);
     }
 
-    fn release_shared(&mut self, now: Instant) {
+    pub(super) fn release_shared(&mut self, now: Instant) {
         if let Some(lease) = self.shared.lease.take() {
             self.marks
                 .release(lease, now + self.common.mark_memory.max(SHORTEST_REST));
         }
     }
 
-    fn set_deadline(&mut self, trace: TraceId, deadline: Option<Instant>) {
+    pub(super) fn set_deadline(&mut self, trace: TraceId, deadline: Option<Instant>) {
         let Some(entry) = self.traces.get_mut(&trace) else {
             return;
         };
@@ -633,11 +349,11 @@ impl Sessions {
         }
     }
 
-    fn progress(&mut self, trace: TraceId, progress: Progress) {
+    pub(super) fn progress(&mut self, trace: TraceId, progress: Progress) {
         self.events.push_back(Event::Progress(trace, progress));
     }
 
-    fn answer(&mut self, trace: TraceId, outcome: Result<Trace, Error>) {
+    pub(super) fn answer(&mut self, trace: TraceId, outcome: Result<Trace, Error>) {
         self.events.push_back(Event::Finished(trace, outcome.map(Box::new)));
     }
 }
