@@ -61,11 +61,6 @@ impl Failure {
             seen: seen.into(),
         }
     }
-
-    /// A call that should have succeeded.
-    pub(crate) fn of_call(call: &str, error: &DatapathError) -> Self {
-        Self::new(format!("{call} to succeed"), error.to_string())
-    }
 }
 
 impl fmt::Display for Failure {
@@ -80,6 +75,11 @@ pub(crate) fn ensure(holds: bool, expected: impl Into<String>, seen: impl fmt::D
         return Ok(());
     }
     Err(Failure::new(expected, seen.to_string()))
+}
+
+/// What a call gave, which should have succeeded.
+pub(crate) fn succeeds<T>(call: &str, outcome: Result<T, DatapathError>) -> Result<T, Failure> {
+    outcome.map_err(|error| Failure::new(format!("{call} to succeed"), error.to_string()))
 }
 
 /// What a case can't do without.

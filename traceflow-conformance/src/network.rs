@@ -13,7 +13,7 @@ use traceflow_core::packet::Packet;
 use traceflow_core::trace::Predictor;
 
 /// A network of one's own for one case. Only the first three fields are needed; a case that wants more is skipped and
-/// says so.
+/// says so. Where it is costly to start, it may be used again for the next case: every case leaves it clean or fails.
 ///
 /// Between the ends of [`same_node`](Self::same_node) and [`cross_node`](Self::cross_node) packets of every claimed
 /// family and protocol pass, whatever their ports.

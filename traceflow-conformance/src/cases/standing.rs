@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::case::{Failure, ensure};
+use crate::case::{Failure, ensure, succeeds};
 use crate::trial::Trial;
 
 pub(super) async fn every_datapath_has_a_node_of_its_own(trial: Trial) -> Result<(), Failure> {
@@ -96,14 +96,9 @@ pub(super) async fn a_dead_tracers_orphans_are_swept(trial: Trial) -> Result<(),
     }
     for dead in &trial.network().datapaths {
         let heir = open(dead.node());
-        heir.attach()
-            .await
-            .map_err(|error| Failure::of_call("attach", &error))?;
-        heir.detach()
-            .await
-            .map_err(|error| Failure::of_call("detach", &error))?;
-        let left = heir.leftovers().await;
-        let left = left.map_err(|error| Failure::of_call("leftovers", &error))?;
+        succeeds("attach", heir.attach().await)?;
+        succeeds("detach", heir.detach().await)?;
+        let left = succeeds("leftovers", heir.leftovers().await)?;
         ensure(
             left.is_empty(),
             "the heir's attach and detach to leave nothing",

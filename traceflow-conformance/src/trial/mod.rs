@@ -1,5 +1,6 @@
 //! One try of one case on one network: the probes it hands out are remembered, so that the clean-up finds them.
 
+mod calls;
 mod packet;
 mod plan;
 mod watch;
@@ -9,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use traceflow_core::datapath::{Capabilities, Datapath, Mark, Probe, ProbeKind, TraceId};
-use traceflow_core::names::NodeName;
+use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{IpFamily, Nonce, Packet, Protocol};
 
 pub(crate) use packet::{matching, with_nonce};
 pub(crate) use watch::{Watch, ends_path, is_of, observations, words};
 
-use crate::case::{Failure, ensure};
+use crate::case::Failure;
 use crate::network::{Destination, Journey, Network};
 use crate::suite::Suite;
 
@@ -78,16 +79,18 @@ impl Trial {
 
     /// The datapath of the node on which `journey` starts.
     pub(crate) fn start_of(&self, journey: &Journey) -> Result<&Arc<dyn Datapath>, Failure> {
-        let node = self.network.inventory.pod(&journey.from).and_then(|pod| pod.node);
+        self.datapath_of(&journey.from)
+    }
+
+    /// The datapath of the node on which this Pod is.
+    fn datapath_of(&self, pod: &ObjectName) -> Result<&Arc<dyn Datapath>, Failure> {
+        let node = self.network.inventory.pod(pod).and_then(|pod| pod.node);
         let mut datapaths = self.network.datapaths.iter();
-        datapaths
-            .find(|datapath| Some(datapath.node()) == node.as_ref())
-            .ok_or_else(|| {
-                Failure::new(
-                    "the inventory to place a journey's Pod on a node with a datapath",
-                    fmt_node(node),
-                )
-            })
+        let found = datapaths.find(|datapath| Some(datapath.node()) == node.as_ref());
+        found.ok_or_else(|| {
+            let expected = format!("the inventory to place Pod {pod} on a node with a datapath");
+            Failure::new(expected, format!("{node:?}"))
+        })
     }
 
     /// What the datapath of [`home`](Self::home) claims.
@@ -189,136 +192,6 @@ impl Trial {
         Ok(probes)
     }
 
-    /// Attaches every node.
-    pub(crate) async fn attach(&self) -> Result<(), Failure> {
-        for datapath in &self.network.datapaths {
-            datapath
-                .attach()
-                .await
-                .map_err(|error| Failure::of_call("attach", &error))?;
-        }
-        Ok(())
-    }
-
-    /// Installs `probe` on every node.
-    pub(crate) async fn install(&self, probe: &Probe) -> Result<(), Failure> {
-        for datapath in &self.network.datapaths {
-            let installed = datapath.install(probe).await;
-            installed.map_err(|error| Failure::of_call("install", &error))?;
-        }
-        Ok(())
-    }
-
-    /// Installs the injected `probe` where that is needed for its packet to be reported.
-    pub(crate) async fn ready(&self, probe: &Probe) -> Result<(), Failure> {
-        for datapath in &self.network.datapaths {
-            if !datapath.capabilities().standing_watch {
-                let installed = datapath.install(probe).await;
-                installed.map_err(|error| Failure::of_call("install", &error))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Injects `packet` where the probe's Pod is.
-    pub(crate) async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), Failure> {
-        let ProbeKind::Injected { pod, .. } = &probe.kind else {
-            return Err(Failure::new("an injected probe", "a live one"));
-        };
-        let node = self.network.inventory.pod(pod).and_then(|entry| entry.node);
-        let mut datapaths = self.network.datapaths.iter();
-        let Some(datapath) = datapaths.find(|datapath| Some(datapath.node()) == node.as_ref()) else {
-            return Err(Failure::new("the Pod's node to have a datapath", fmt_node(node)));
-        };
-        let injected = datapath.inject(probe, packet).await;
-        injected.map_err(|error| Failure::of_call("inject", &error))
-    }
-
-    /// Attaches, readies a probe for `journey` and injects its packet: the usual beginning.
-    pub(crate) async fn inject_over(&self, journey: &Journey) -> Result<(Probe, Packet), Failure> {
-        let packet = self.packet(journey)?;
-        let probe = self.inject_packet(journey, &packet).await?;
-        Ok((probe, packet))
-    }
-
-    /// Readies a probe for `packet` and injects it.
-    pub(crate) async fn inject_packet(&self, journey: &Journey, packet: &Packet) -> Result<Probe, Failure> {
-        let probe = self.injected(self.mark().await?, journey, packet);
-        self.ready(&probe).await?;
-        self.inject(&probe, packet).await?;
-        Ok(probe)
-    }
-
-    /// Has the journey's Pod send `packet` as real traffic.
-    pub(crate) async fn send(&self, journey: &Journey, packet: &Packet) -> Result<(), Failure> {
-        let Some(workloads) = &self.network.workloads else {
-            return Err(Failure::new("workloads", "none"));
-        };
-        let sent = workloads.send(&journey.from, packet).await;
-        sent.map_err(|reason| Failure::new("the workload to send a packet", reason))
-    }
-
-    /// Removes `probe` from every node; says how many packets matched, where somebody counted.
-    pub(crate) async fn remove(&self, probe: &Probe) -> Result<Option<u64>, Failure> {
-        let mut matched: Option<u64> = None;
-        for datapath in &self.network.datapaths {
-            let removed = datapath.remove(probe).await;
-            let removed = removed.map_err(|error| Failure::of_call("remove", &error))?;
-            matched = removed
-                .matched
-                .map_or(matched, |count| Some(matched.unwrap_or(0) + count));
-        }
-        Ok(matched)
-    }
-
-    /// Detaches every node.
-    pub(crate) async fn detach(&self) -> Result<(), Failure> {
-        for datapath in &self.network.datapaths {
-            datapath
-                .detach()
-                .await
-                .map_err(|error| Failure::of_call("detach", &error))?;
-        }
-        Ok(())
-    }
-
-    /// What is left on all nodes, each line with its node.
-    pub(crate) async fn leftovers(&self) -> Result<Vec<String>, Failure> {
-        let mut all = Vec::new();
-        for datapath in &self.network.datapaths {
-            let left = datapath.leftovers().await;
-            let left = left.map_err(|error| Failure::of_call("leftovers", &error))?;
-            all.extend(left.iter().map(|line| format!("{}: {line}", datapath.node())));
-        }
-        all.sort();
-        Ok(all)
-    }
-
-    /// Removes what was handed out, detaches, and looks whether that left nothing.
-    pub(crate) async fn clean_up(&self) -> Result<(), Failure> {
-        let probes = std::mem::take(&mut self.issued().probes);
-        for probe in &probes {
-            self.remove(probe).await?;
-        }
-        self.detach().await?;
-        self.ensure_left(&[], "after everything was removed and detached").await
-    }
-
-    /// Fails unless exactly `lines` are left, as [`leftovers`](Self::leftovers) gives them.
-    pub(crate) async fn ensure_left(&self, lines: &[String], when: &str) -> Result<(), Failure> {
-        let left = self.leftovers().await?;
-        let expected = if lines.is_empty() {
-            "nothing".to_owned()
-        } else {
-            format!("{lines:?}")
-        };
-        ensure(
-            left == lines,
-            format!("{expected} to be left {when}"),
-            format_args!("{left:?}"),
-        )
-    }
-
     /// The reports of all nodes from now on.
     pub(crate) fn watch(&self) -> Watch {
         let streams = self.network.datapaths.iter().map(|datapath| datapath.reports());
@@ -336,8 +209,4 @@ impl fmt::Debug for Trial {
             .field("network", &self.network)
             .finish_non_exhaustive()
     }
-}
-
-fn fmt_node(node: Option<NodeName>) -> String {
-    node.map_or_else(|| "no node".to_owned(), |node| format!("node {node}"))
 }
