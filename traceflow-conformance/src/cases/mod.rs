@@ -124,3 +124,35 @@ pub const CASES: &[Case] = &[
     case!(traces::injecting_is_refused_untouched, "A trace that would inject is refused before anything is touched, if that isn't claimed", [Cannot(Inject)]),
     case!(traces::following_is_refused_untouched, "A trace of real traffic is refused before anything is touched, if that isn't claimed", [Cannot(Live)]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Need;
+
+    #[test]
+    fn every_claim_has_a_case_that_proves_it_and_one_for_who_does_not_make_it() {
+        let four = Family(IpFamily::V4);
+        let six = Family(IpFamily::V6);
+        let claims = [
+            Inject,
+            Live,
+            DroppedOnly,
+            four,
+            six,
+            EveryProtocol,
+            Nonce,
+            StandingWatch,
+            CountsMatches,
+        ];
+        let needed = |need: Need| CASES.iter().any(|case| case.needs.contains(&need));
+        for claim in claims {
+            assert!(needed(Can(claim)), "nothing proves the claim to {claim}");
+            assert!(
+                needed(Cannot(claim)),
+                "nothing is tried where there is no claim to {claim}"
+            );
+        }
+        assert!(needed(Can(Marks(2))) && needed(Cannot(Marks(FEW_MARKS + 1))));
+    }
+}
