@@ -2,7 +2,7 @@
 
 use crate::packet::{IcmpHeader, Nonce, Packet, Protocol, TcpFlags, Transport};
 
-/// The transport header of a [`CapturedPacket`].
+/// The transport header of a [`CapturedPacket`](super::CapturedPacket).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CapturedTransport {
