@@ -192,7 +192,7 @@ impl ClusterBuilder {
             _ => None,
         };
         let added = labels.map(|labels| labels.insert(key.into(), value.into()));
-        self.expect("label", added, "a node, namespace or Pod")
+        self.require("label", added, "a node, namespace or Pod")
     }
 
     /// Gives the last node, Pod or Service an address; once per family.
@@ -212,7 +212,7 @@ impl ClusterBuilder {
             _ => None,
         };
         let added = addresses.map(|addresses| addresses.push(address));
-        self.expect("address", added, "a node, Pod or Service")
+        self.require("address", added, "a node, Pod or Service")
     }
 
     /// Gives the last node a range for its Pods; once per family.
@@ -223,28 +223,28 @@ impl ClusterBuilder {
         };
         let node = self.last_node();
         let added = node.map(|node| node.pod_cidrs.push(range.trunc()));
-        self.expect("pod_cidr", added, "a node")
+        self.require("pod_cidr", added, "a node")
     }
 
     /// The last Pod shares its node's network.
     #[must_use]
     pub fn host_network(mut self) -> Self {
         let changed = self.last_pod().map(|pod| pod.host_network = true);
-        self.expect("host_network", changed, "a Pod")
+        self.require("host_network", changed, "a Pod")
     }
 
     /// The last Pod is not ready.
     #[must_use]
     pub fn not_ready(mut self) -> Self {
         let changed = self.last_pod().map(|pod| pod.ready = false);
-        self.expect("not_ready", changed, "a Pod")
+        self.require("not_ready", changed, "a Pod")
     }
 
     /// The last Pod is in this phase: `Pending`, `Succeeded`, `Failed` or `Unknown`.
     #[must_use]
     pub fn phase(mut self, phase: &str) -> Self {
         let changed = self.last_pod().map(|pod| pod.phase = phase.into());
-        self.expect("phase", changed, "a Pod")
+        self.require("phase", changed, "a Pod")
     }
 
     /// The last Pod declares a TCP port by name.
@@ -257,7 +257,7 @@ impl ClusterBuilder {
                 port,
             });
         });
-        self.expect("container_port", added, "a Pod")
+        self.require("container_port", added, "a Pod")
     }
 
     /// Pods with this label serve the last Service.
@@ -266,7 +266,7 @@ impl ClusterBuilder {
         let added = self
             .last_service()
             .map(|service| service.selector.insert(key.into(), value.into()));
-        self.expect("selects", added, "a Service")
+        self.require("selects", added, "a Service")
     }
 
     /// All ports of the last Service lead to the container port of this name.
@@ -278,28 +278,28 @@ impl ClusterBuilder {
                 port.target = TargetPort::Name(name.clone());
             }
         });
-        self.expect("target_port", changed, "a Service")
+        self.require("target_port", changed, "a Service")
     }
 
     /// The last Service offers one more port.
     #[must_use]
     pub fn service_port(mut self, port: ServicePort) -> Self {
         let added = self.last_service().map(|service| service.ports.push(port));
-        self.expect("service_port", added, "a Service")
+        self.require("service_port", added, "a Service")
     }
 
     /// Clients of the last Service stay with their endpoint for this long.
     #[must_use]
     pub fn affinity(mut self, timeout: Duration) -> Self {
         let changed = self.last_service().map(|service| service.affinity = Some(timeout));
-        self.expect("affinity", changed, "a Service")
+        self.require("affinity", changed, "a Service")
     }
 
     /// The last Service has no address.
     #[must_use]
     pub fn headless(mut self) -> Self {
         let changed = self.last_service().map(|service| service.headless = true);
-        self.expect("headless", changed, "a Service")
+        self.require("headless", changed, "a Service")
     }
 
     /// Chooses Service endpoints by this seed.
@@ -347,7 +347,7 @@ impl ClusterBuilder {
             .map(|service| &mut service.object)
     }
 
-    fn expect<T>(self, method: &str, done: Option<T>, object: &'static str) -> Self {
+    fn require<T>(self, method: &str, done: Option<T>, object: &'static str) -> Self {
         match done {
             Some(_) => self,
             None => self.note(Err(BadInput::new(

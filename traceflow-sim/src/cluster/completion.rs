@@ -3,7 +3,8 @@
 //! - Without any Node object, the nodes are those that Pods name; if no Pod names one, `node-1` and `node-2`.
 //! - The cluster has the families of the addresses and ranges that are given; IPv4 if none is.
 //! - A node without a `podCIDR` gets the /24 or /64 that a Pod on it has its address in, else the first free one from
-//!   10.244.0.0/24 or `fd00:10:244::/64` on; one without an address the first free one from 172.18.0.2 or
+//!   10.244.0.0/24 or `fd00:10:244::/64` on; one without an address that of a Pod on
+//!   its own network, else the first free one from 172.18.0.2 or
 //!   `fd00:172:18::2` on.
 //! - Running Pods without a node go to the nodes in turn, in the order of their names.
 //! - Running Pods without an address get the first free one of their node's ranges; on the host's network, the node's.
@@ -115,26 +116,21 @@ impl Completion {
     }
 
     fn complete_nodes(&mut self, objects: &mut Objects) -> Result<(), BadInput> {
-        let mut on_node: HashMap<NodeName, Vec<IpAddr>> = HashMap::new();
-        for pod in objects
-            .pods
-            .iter()
-            .map(|pod| &pod.object)
-            .filter(|pod| !pod.host_network)
-        {
-            if let Some(node) = &pod.node {
-                on_node.entry(node.clone()).or_default().extend(&pod.addresses);
-            }
-        }
+        let mut on_node = addresses_by_node(&objects.pods, false);
+        let mut on_host = addresses_by_node(&objects.pods, true);
         for Placed { object: node, origin } in &mut objects.nodes {
             let pods = on_node.remove(&node.name).unwrap_or_default();
+            let host = on_host.remove(&node.name).unwrap_or_default();
             for family in self.families.clone() {
                 if !node.pod_cidrs.iter().any(|range| IpFamily::of(range.addr()) == family) {
                     let range = self.range(family, &pods);
                     node.pod_cidrs.push(range.ok_or_else(|| no_range_left(origin))?);
                 }
-                if !node.addresses.iter().any(|&address| IpFamily::of(address) == family) {
-                    node.addresses.extend(self.next(&node_pool(family), 2));
+                let of_family = |address: &&IpAddr| IpFamily::of(**address) == family;
+                if !node.addresses.iter().any(|address| of_family(&address)) {
+                    let known = host.iter().find(of_family).copied();
+                    node.addresses
+                        .extend(known.or_else(|| self.next(&node_pool(family), 2)));
                 }
             }
         }
@@ -229,6 +225,21 @@ impl Completion {
             }
         }
     }
+}
+
+/// The addresses of the Pods on each node: of those on the host's network, or of the others.
+fn addresses_by_node(pods: &[Placed<Pod>], host_network: bool) -> HashMap<NodeName, Vec<IpAddr>> {
+    let mut addresses: HashMap<NodeName, Vec<IpAddr>> = HashMap::new();
+    for pod in pods
+        .iter()
+        .map(|pod| &pod.object)
+        .filter(|pod| pod.host_network == host_network)
+    {
+        if let Some(node) = &pod.node {
+            addresses.entry(node.clone()).or_default().extend(&pod.addresses);
+        }
+    }
+    addresses
 }
 
 fn no_range_left(origin: &Origin) -> BadInput {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report};
-use traceflow_core::names::NodeName;
+use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::Packet;
 
 use super::Fabric;
 use super::flight::{Flight, Sender};
 use super::node::{Carried, now};
-use crate::cluster::NodeId;
+use crate::cluster::{NodeId, PodId};
 use crate::pipeline::Arrival;
 use crate::wire::on_the_wire;
 
@@ -25,6 +25,16 @@ pub(super) struct SimDatapath {
 impl SimDatapath {
     pub(super) fn new(fabric: Arc<Fabric>, node: NodeId) -> Self {
         Self { fabric, node }
+    }
+
+    /// The Pod, if its port is on this node.
+    fn port(&self, pod: &ObjectName) -> Result<PodId, DatapathError> {
+        let cluster = &self.fabric.cluster;
+        let is_here = |&id: &PodId| cluster.pod_record(id).node == Some(self.node);
+        cluster
+            .pod_id(pod)
+            .filter(is_here)
+            .ok_or_else(|| DatapathError::Refused(format!("no port of Pod {pod} is on this node").into()))
     }
 }
 
@@ -41,7 +51,8 @@ impl Datapath for SimDatapath {
     async fn attach(&self) -> Result<(), DatapathError> {
         let mut node = self.fabric.node(self.node);
         node.reach()?;
-        node.set_attached(true);
+        // Without a standing watch there is nothing to put in place.
+        node.set_attached(self.capabilities().standing_watch);
         Ok(())
     }
 
@@ -54,25 +65,13 @@ impl Datapath for SimDatapath {
 
     async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), DatapathError> {
         self.capabilities().permit_inject(packet)?;
-        let pod = match &probe.kind {
-            ProbeKind::Injected { pod, .. } => pod,
-            ProbeKind::Live { .. } => {
-                return Err(DatapathError::Unsupported("inject a packet for a live probe".into()));
-            }
+        let ProbeKind::Injected { pod, .. } = &probe.kind else {
+            return Err(DatapathError::Unsupported("inject a packet for a live probe".into()));
         };
-        {
-            let node = self.fabric.node(self.node);
-            node.reach()?;
-            if let Some(words) = &node.faults.refuse_inject {
-                return Err(DatapathError::Refused(words.clone()));
-            }
-        }
-        let port = self.fabric.cluster.pod_id(pod);
-        let port = port.filter(|&port| self.fabric.cluster.pod_record(port).node == Some(self.node));
-        let Some(port) = port else {
-            return Err(DatapathError::Refused(
-                format!("no port of Pod {pod} is on this node").into(),
-            ));
+        self.fabric.node(self.node).accepts_packets()?;
+        let arrival = Arrival::Pod {
+            pod: self.port(pod)?,
+            mac: Some(packet.src_mac),
         };
         tracing::debug!(node = %self.node(), %pod, nonce = %packet.nonce, "inject");
         let flight = Flight {
@@ -87,8 +86,7 @@ impl Datapath for SimDatapath {
                 lifetime: probe.lifetime,
             },
         };
-        let mac = Some(packet.src_mac);
-        flight.fly(self.node, Arrival::Pod { pod: port, mac }, on_the_wire(packet));
+        flight.fly(self.node, arrival, on_the_wire(packet));
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! The simulated network: a datapath per node, workloads that send, and faults.
 
+mod answer;
 mod datapath;
 mod faults;
 mod flight;
 mod node;
+mod party;
 mod traffic;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +22,8 @@ use crate::predict::{Entry, follow};
 use datapath::SimDatapath;
 pub use faults::{NodeFaults, TunnelFault};
 use node::{Node, now};
-pub use traffic::{Fate, Party, SendError, Traffic};
+pub use party::Party;
+pub use traffic::{Fate, SendError, Traffic};
 
 /// A network that behaves as its [`Cluster`] says: give its [`datapaths`](Self::datapaths) to a tracer, let workloads
 /// [`send`](Self::send), and break what should be broken. Cloning it gives another handle on the same network.

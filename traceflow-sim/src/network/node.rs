@@ -88,6 +88,15 @@ impl Node {
         }
     }
 
+    /// Fails if no packet can be injected.
+    pub(super) fn accepts_packets(&self) -> Result<(), DatapathError> {
+        self.reach()?;
+        match &self.faults.refuse_inject {
+            Some(words) => Err(DatapathError::Refused(words.clone())),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn reports(&self) -> Option<&Arc<Fanout>> {
         self.reports.as_ref()
     }

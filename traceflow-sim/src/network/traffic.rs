@@ -1,21 +1,17 @@
 //! What workloads send.
 
-use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use traceflow_core::input::{BadInput, Problem};
-use traceflow_core::names::{NodeName, ObjectName};
-use traceflow_core::packet::{CapturedPacket, CapturedTransport, IcmpHeader, IpFamily, Protocol, TcpFlags, Transport};
+use traceflow_core::packet::{IcmpHeader, IpFamily, TcpFlags, Transport};
 use traceflow_core::spec::{IcmpSpec, PacketSpec, TransportSpec};
 use traceflow_core::trace::Prediction;
 
-use super::Fabric;
+use super::answer::answer;
 use super::flight::{Flight, Landed, Sender};
-use super::lock;
-use crate::cluster::{Cluster, NodeId};
-use crate::objects::DEFAULT_NAMESPACE;
-use crate::pipeline::{Arrival, Outcome, ports};
+use super::party::Party;
+use super::{Fabric, lock};
+use crate::cluster::Cluster;
 use crate::predict::Entry;
 use crate::wire::WirePacket;
 
@@ -43,17 +39,6 @@ pub struct Traffic {
     pub packet: PacketSpec,
     /// Whether the receiver answers if it arrives.
     pub answered: bool,
-}
-
-/// One end of [`Traffic`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Party {
-    /// The Pod of this name; if there is none, as a destination, the Service.
-    Named(ObjectName),
-    /// The node itself.
-    Node(NodeName),
-    /// Whoever has this address, outside the cluster too.
-    Address(IpAddr),
 }
 
 /// What became of [`Traffic`].
@@ -213,172 +198,27 @@ fn icmp(spec: IcmpSpec, family: IpFamily, random: &mut fastrand::Rng) -> Transpo
     })
 }
 
-/// What whoever got the packet sends back, and where that enters.
-fn answer(
-    fabric: &Fabric,
-    node: NodeId,
-    outcome: Outcome,
-    arrived: &CapturedPacket,
-) -> Option<(NodeId, Arrival, CapturedPacket)> {
-    let arrival = match outcome {
-        Outcome::ToPod(pod) => Arrival::Pod { pod, mac: None },
-        // From the node itself, or from outside by the node that the packet left by.
-        Outcome::ToNode | Outcome::Outside => Arrival::Gateway,
-        Outcome::ToTunnel(_) | Outcome::Dropped | Outcome::Rejected => return None,
-    };
-    let mut random = lock(&fabric.random);
-    let packet = WirePacket {
-        source: arrived.destination,
-        destination: arrived.source,
-        ttl: WirePacket::TTL,
-        dscp: arrived.dscp,
-        ip_flags: None,
-        identification: random.u16(1..),
-        transport: answering_transport(arrived)?,
-        sequence: random.u32(..),
-    };
-    Some((node, arrival, packet.captured()))
-}
-
-fn answering_transport(arrived: &CapturedPacket) -> Option<Transport> {
-    let swapped = ports(&arrived.transport).map(|(source, destination)| (destination, source));
-    let (source, destination) = swapped.unwrap_or_default();
-    match &arrived.transport {
-        CapturedTransport::Tcp { flags, .. } => {
-            let opens = flags.is_some_and(|flags| flags.contains(TcpFlags::SYN));
-            let syn = if opens { TcpFlags::SYN.0 } else { 0 };
-            Some(Transport::Tcp {
-                source,
-                destination,
-                flags: TcpFlags(syn | TcpFlags::ACK.0),
-            })
-        }
-        CapturedTransport::Udp { .. } => Some(Transport::Udp { source, destination }),
-        CapturedTransport::Sctp { .. } => Some(Transport::Sctp { source, destination }),
-        CapturedTransport::Icmp(header) => match (arrived.protocol, header.icmp_type) {
-            (Protocol::ICMP, 8) => Some(Transport::Icmp(IcmpHeader {
-                icmp_type: 0,
-                ..*header
-            })),
-            (Protocol::ICMPV6, 128) => Some(Transport::Icmpv6(IcmpHeader {
-                icmp_type: 129,
-                ..*header
-            })),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 impl FromStr for Traffic {
     type Err = BadInput;
 
     fn from_str(text: &str) -> Result<Self, BadInput> {
-        let (ends, flow) = match text.split_once("->") {
-            Some((source, rest)) => {
-                let rest = rest.trim_start();
-                let (destination, flow) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-                ((source.trim(), destination), flow.trim())
-            }
-            None => {
-                return Err(invalid(
-                    text,
-                    "SOURCE->DESTINATION FLOW, such as pod1->pod3 tcp,tcp_dst=80",
-                ));
-            }
+        let Some((source, rest)) = text.split_once("->") else {
+            let expected = "SOURCE->DESTINATION FLOW, such as pod1->pod3 tcp,tcp_dst=80";
+            return Err(invalid(text, expected));
         };
+        let rest = rest.trim();
+        let (destination, flow) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         if flow.is_empty() {
             let remedy = "say what is sent, such as tcp,tcp_dst=80".into();
             return Err(BadInput::new("", Problem::Missing { remedy }));
         }
-        Ok(Self::new(party(ends.0)?, party(ends.1)?, flow.parse()?))
+        let (source, destination): (Party, Party) = (source.trim().parse()?, destination.parse()?);
+        Ok(Self::new(source, destination, flow.parse()?))
     }
 }
 
-fn party(text: &str) -> Result<Party, BadInput> {
-    let name = |text: &str| {
-        !text.is_empty()
-            && text
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
-    };
-    if let Ok(address) = text.parse() {
-        return Ok(Party::Address(address));
-    }
-    let (namespace, object) = text.split_once('/').unwrap_or((DEFAULT_NAMESPACE, text));
-    if name(namespace) && name(object) {
-        return Ok(Party::Named(ObjectName::new(namespace, object)));
-    }
-    Err(invalid(text, "a Pod, namespace/Pod or address"))
-}
-
-fn invalid(found: &str, expected: &'static str) -> BadInput {
+pub(super) fn invalid(found: &str, expected: &'static str) -> BadInput {
     let found = format!("{:?} is not valid", found.chars().take(64).collect::<String>());
     let expected = expected.into();
     BadInput::new("", Problem::Invalid { found, expected })
-}
-
-impl Party {
-    fn exists(&self, cluster: &Cluster) -> bool {
-        match self {
-            Self::Named(name) => cluster.pod_id(name).is_some() || cluster.service_named(name).is_some(),
-            Self::Node(name) => cluster.node_id(name).is_some(),
-            Self::Address(_) => true,
-        }
-    }
-
-    fn address(&self, cluster: &Cluster, family: IpFamily) -> Option<IpAddr> {
-        let addresses: &[IpAddr] = match self {
-            Self::Address(address) => std::slice::from_ref(address),
-            Self::Node(name) => &cluster.node_record(cluster.node_id(name)?).node.addresses,
-            Self::Named(name) => match cluster.pod_id(name).map(|pod| &cluster.pod_record(pod).pod) {
-                Some(pod) if pod.is_alive() => &pod.addresses,
-                Some(_) => &[],
-                None => &cluster.service_named(name)?.service.cluster_ips,
-            },
-        };
-        addresses
-            .iter()
-            .copied()
-            .find(|&address| IpFamily::of(address) == family)
-    }
-}
-
-impl From<&str> for Party {
-    /// An address, or a Pod's or Service's name, with or without namespace.
-    fn from(text: &str) -> Self {
-        if let Ok(address) = text.parse() {
-            return Self::Address(address);
-        }
-        let (namespace, name) = text.split_once('/').unwrap_or((DEFAULT_NAMESPACE, text));
-        Self::Named(ObjectName::new(namespace, name))
-    }
-}
-
-impl From<ObjectName> for Party {
-    fn from(name: ObjectName) -> Self {
-        Self::Named(name)
-    }
-}
-
-impl From<NodeName> for Party {
-    fn from(name: NodeName) -> Self {
-        Self::Node(name)
-    }
-}
-
-impl From<IpAddr> for Party {
-    fn from(address: IpAddr) -> Self {
-        Self::Address(address)
-    }
-}
-
-impl fmt::Display for Party {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(name) => name.fmt(f),
-            Self::Node(name) => write!(f, "node {name}"),
-            Self::Address(address) => address.fmt(f),
-        }
-    }
 }

@@ -36,11 +36,19 @@ impl Metadata {
     }
 }
 
-/// The name of an object, as the API server takes it. Roles may have colons in theirs; they are kept by name only.
+/// The name of an object that is kept by name only: kinds differ in what they allow, and some have no names.
+pub(super) fn name_of_any_kind(object: &Field<'_>) -> Option<ObjectName> {
+    let metadata = object.optional("metadata").ok()??;
+    let text = |key: &str| metadata.optional(key).ok()??.string().ok();
+    let namespace = text("namespace").unwrap_or_else(|| DEFAULT_NAMESPACE.into());
+    Some(ObjectName::new(namespace, text("name")?))
+}
+
+/// The name of an object, as the API server takes it.
 fn name(field: &Field<'_>) -> Result<Arc<str>, BadInput> {
     let text = field.string()?;
     let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let inner = |c: char| outer(c) || matches!(c, '-' | '.' | ':');
+    let inner = |c: char| outer(c) || matches!(c, '-' | '.');
     let valid =
         (1..=253).contains(&text.len()) && text.chars().all(inner) && text.starts_with(outer) && text.ends_with(outer);
     if valid { Ok(text) } else { Err(field.invalid(NAME)) }

@@ -63,13 +63,17 @@ pub struct Unmodelled {
     pub api_version: Arc<str>,
     /// `kind`.
     pub kind: Arc<str>,
-    /// `metadata.namespace`, `default` where it is not given, and `metadata.name`.
-    pub name: ObjectName,
+    /// `metadata.namespace`, `default` where it is not given, and `metadata.name`; not all kinds have names.
+    pub name: Option<ObjectName>,
 }
 
 impl fmt::Display for Unmodelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.kind, self.name, self.api_version)
+        f.write_str(&self.kind)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        write!(f, " ({})", self.api_version)
     }
 }
 
@@ -137,7 +141,8 @@ impl Objects {
     /// Reads one object. In a list such as `PodList`, `implied` is the kind that its items needn't repeat.
     fn read_object(&mut self, source: &Source, object: &Field<'_>, implied: Option<&TypeMeta>) -> Result<(), BadInput> {
         let meta = TypeMeta::read(object, implied)?;
-        let Some(item_kind) = meta.kind.strip_suffix("List") else {
+        let item_kind = meta.kind.strip_suffix("List");
+        let Some(item_kind) = item_kind.filter(|_| object.optional("items").is_ok_and(|items| items.is_some())) else {
             return self.read_single(source, object, &meta);
         };
         let implied = (!item_kind.is_empty()).then(|| TypeMeta {
@@ -151,42 +156,64 @@ impl Objects {
     }
 
     fn read_single(&mut self, source: &Source, object: &Field<'_>, meta: &TypeMeta) -> Result<(), BadInput> {
+        let read: fn(&mut Self, &Field<'_>, Metadata, Origin) -> Result<(), BadInput> =
+            match (&*meta.kind, meta.group()) {
+                ("Node", "") => Self::read_node,
+                ("Namespace", "") => Self::read_namespace,
+                ("Pod", "") => Self::read_pod,
+                ("Service", "") => Self::read_service,
+                ("EndpointSlice", "discovery.k8s.io") => Self::read_endpoint_slice,
+                ("NetworkPolicy", "networking.k8s.io") => Self::read_policy,
+                _ => {
+                    self.unmodelled.push(Unmodelled {
+                        api_version: meta.api_version.clone(),
+                        kind: meta.kind.clone(),
+                        name: metadata::name_of_any_kind(object),
+                    });
+                    return Ok(());
+                }
+            };
         let mut origin = Origin::new(source, object);
         let metadata = Metadata::read(object, &mut origin)?;
-        match (&*meta.kind, meta.group()) {
-            ("Node", "") => {
-                let object = node::read(object, metadata, &mut origin)?;
-                self.nodes.push(Placed { object, origin });
-            }
-            ("Namespace", "") => {
-                let object = Namespace {
-                    name: metadata.name.name,
-                    labels: metadata.labels,
-                };
-                self.namespaces.push(Placed { object, origin });
-            }
-            ("Pod", "") => {
-                let object = pod::read(object, metadata, &mut origin)?;
-                self.pods.push(Placed { object, origin });
-            }
-            ("Service", "") => {
-                let object = service::read(object, metadata, &mut origin)?;
-                self.services.push(Placed { object, origin });
-            }
-            ("EndpointSlice", "discovery.k8s.io") => {
-                let object = endpoint_slice::read(object, metadata)?;
-                self.endpoint_slices.push(Placed { object, origin });
-            }
-            ("NetworkPolicy", "networking.k8s.io") => {
-                let object = NetworkPolicy::read(metadata.name, object)?;
-                self.policies.push(Placed { object, origin });
-            }
-            _ => self.unmodelled.push(Unmodelled {
-                api_version: meta.api_version.clone(),
-                kind: meta.kind.clone(),
-                name: metadata.name,
-            }),
-        }
+        read(self, object, metadata, origin)
+    }
+
+    fn read_node(&mut self, object: &Field<'_>, metadata: Metadata, mut origin: Origin) -> Result<(), BadInput> {
+        let object = node::read(object, metadata, &mut origin)?;
+        self.nodes.push(Placed { object, origin });
+        Ok(())
+    }
+
+    fn read_namespace(&mut self, _: &Field<'_>, metadata: Metadata, origin: Origin) -> Result<(), BadInput> {
+        let object = Namespace {
+            name: metadata.name.name,
+            labels: metadata.labels,
+        };
+        self.namespaces.push(Placed { object, origin });
+        Ok(())
+    }
+
+    fn read_pod(&mut self, object: &Field<'_>, metadata: Metadata, mut origin: Origin) -> Result<(), BadInput> {
+        let object = pod::read(object, metadata, &mut origin)?;
+        self.pods.push(Placed { object, origin });
+        Ok(())
+    }
+
+    fn read_service(&mut self, object: &Field<'_>, metadata: Metadata, mut origin: Origin) -> Result<(), BadInput> {
+        let object = service::read(object, metadata, &mut origin)?;
+        self.services.push(Placed { object, origin });
+        Ok(())
+    }
+
+    fn read_endpoint_slice(&mut self, object: &Field<'_>, metadata: Metadata, origin: Origin) -> Result<(), BadInput> {
+        let object = endpoint_slice::read(object, metadata)?;
+        self.endpoint_slices.push(Placed { object, origin });
+        Ok(())
+    }
+
+    fn read_policy(&mut self, object: &Field<'_>, metadata: Metadata, origin: Origin) -> Result<(), BadInput> {
+        let object = NetworkPolicy::read(metadata.name, object)?;
+        self.policies.push(Placed { object, origin });
         Ok(())
     }
 }

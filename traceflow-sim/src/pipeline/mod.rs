@@ -14,6 +14,7 @@ mod packet;
 mod routing;
 mod spoof_guard;
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -28,17 +29,17 @@ pub(crate) use packet::{Tuple, ports};
 
 /// The stages of a node's pipeline, in the order in which a packet passes them. A stage that doesn't concern the
 /// packet lets it through without an observation.
-const STAGES: [(&str, Stage); 10] = [
-    ("Classification", classification::classify),
-    ("SpoofGuard", spoof_guard::check_source),
-    ("Conntrack", conntrack::look_up),
-    ("LB", load_balancer::choose_endpoint),
-    ("EgressRule", network_policy::apply_egress_rules),
-    ("EgressDefaultRule", network_policy::apply_egress_default),
-    ("Routing", routing::find_exit),
-    ("IngressRule", network_policy::apply_ingress_rules),
-    ("IngressDefaultRule", network_policy::apply_ingress_default),
-    ("Output", output::put_out),
+const STAGES: [Stage; 10] = [
+    classification::classify,
+    spoof_guard::check_source,
+    conntrack::look_up,
+    load_balancer::choose_endpoint,
+    network_policy::apply_egress_rules,
+    network_policy::apply_egress_default,
+    routing::find_exit,
+    network_policy::apply_ingress_rules,
+    network_policy::apply_ingress_default,
+    output::put_out,
 ];
 
 /// One stage: it continues, or ends the packet's way through this node.
@@ -102,7 +103,7 @@ pub(crate) fn pass(cluster: &Cluster, entering: Entering<'_>) -> Passed {
     let mut passage = Passage::new(cluster, entering);
     let outcome = STAGES
         .iter()
-        .try_for_each(|(_, stage)| stage(&mut passage))
+        .try_for_each(|stage| stage(&mut passage))
         .break_value()
         .unwrap_or(Outcome::Outside);
     passage.finish(outcome)
@@ -153,7 +154,7 @@ impl<'a> Passage<'a> {
     }
 
     /// Whether the address is one of the node's own.
-    fn is_own_node(&self, address: std::net::IpAddr) -> bool {
+    fn is_own_node(&self, address: IpAddr) -> bool {
         self.cluster.is_own_address(self.entering.node, address)
     }
 

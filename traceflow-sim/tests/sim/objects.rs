@@ -347,10 +347,11 @@ kind: PodList
 items:
 - {metadata: {name: a}, spec: {nodeName: worker-2}, status: {phase: Running, podIP: 10.42.3.7, podIPs: [{ip: 10.42.3.7}, {ip: 'fd42::7'}]}}
 - {metadata: {name: b}, spec: {nodeName: worker-1}}
+- {metadata: {name: proxy}, spec: {nodeName: worker-2, hostNetwork: true}, status: {podIP: 192.168.7.2}}
 ";
     expect![[r#"
         worker-1 172.18.0.2 fd00:172:18::2
-        worker-2 172.18.0.3 fd00:172:18::3
+        worker-2 192.168.7.2 fd00:172:18::3
         a worker-2 10.42.3.7 fd42::7
         b worker-1 10.244.0.2 fd00:10:244::2
     "#]]
@@ -393,6 +394,27 @@ fn other_kinds_are_remembered() {
     assert_eq!(
         cluster.unmodelled()[0].to_string(),
         "Egress default/out (crd.antrea.io/v1beta1)"
+    );
+}
+
+#[test]
+fn other_kinds_may_be_as_they_like() {
+    let text = "
+{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization, resources: [a.yaml]}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: 'system:Anything'}}
+---
+{apiVersion: example.com/v1, kind: AllowList, metadata: {name: mine}}
+";
+    let cluster = Cluster::from_yaml(text).unwrap();
+    let unmodelled: Vec<String> = cluster.unmodelled().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        unmodelled,
+        [
+            "Kustomization (kustomize.config.k8s.io/v1beta1)",
+            "ClusterRole default/system:Anything (rbac.authorization.k8s.io/v1)",
+            "AllowList default/mine (example.com/v1)",
+        ]
     );
 }
 
