@@ -11,7 +11,7 @@ use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily};
 use traceflow_core::plan::FlowMatch;
 
 use super::NodeFaults;
-use crate::pipeline::{NodeMemory, ports};
+use crate::pipeline::{NodeMemory, after, ports};
 
 /// Everything that can change at a node.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl Node {
         let installed = Installed {
             probe: probe.clone(),
             matched: 0,
-            expires: now + probe.lifetime,
+            expires: after(now, probe.lifetime),
         };
         self.installed.insert(probe.trace, installed);
         Ok(())

@@ -78,7 +78,7 @@ impl NodeMemory {
     /// Remembers what a packet left behind; entries that are there already stay whose they are. What a trace plants
     /// lives for `lifetime` at most.
     pub(crate) fn learn(&mut self, learned: &Learned, planter: Planter, lifetime: Option<Duration>, now: Instant) {
-        let at_most = |usual: Duration| now + lifetime.map_or(usual, |lifetime| lifetime.min(usual));
+        let at_most = |usual: Duration| after(now, lifetime.map_or(usual, |lifetime| lifetime.min(usual)));
         if let Some(Connection { original, translated }) = learned.connection {
             let directions = [(original, translated), (translated.reversed(), original.reversed())];
             for (tuple, value) in directions {
@@ -118,7 +118,7 @@ impl NodeMemory {
         for tuple in [*tuple, translated.reversed()] {
             if let Some(entry) = self.connections.get_mut(&tuple) {
                 entry.planter = Planter::Workload;
-                entry.expires = now + CONNECTION_LIFETIME;
+                entry.expires = after(now, CONNECTION_LIFETIME);
             }
         }
     }
@@ -151,6 +151,12 @@ impl NodeMemory {
         lines.sort();
         lines
     }
+}
+
+/// The time `duration` after `now`; a time that the clock can't hold is as good as a year.
+pub(crate) fn after(now: Instant, duration: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    now.checked_add(duration).unwrap_or_else(|| now + YEAR)
 }
 
 fn plant<K: Eq + std::hash::Hash, V>(entries: &mut HashMap<K, Entry<V>>, key: K, entry: Entry<V>, now: Instant) {

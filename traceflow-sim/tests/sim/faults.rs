@@ -100,6 +100,20 @@ async fn what_an_unreachable_node_kept_is_gone_after_its_lifetime() {
 }
 
 #[tokio::test]
+async fn a_lifetime_may_be_as_long_as_it_likes() {
+    let network = network();
+    let (mut probe, packet) = Asking::tcp("client", "web", 80).probe(network.cluster());
+    probe.lifetime = Duration::MAX;
+    let a = datapath(&network, "a");
+    a.install(&probe).await.unwrap();
+    a.inject(&probe, &packet).await.unwrap();
+    for datapath in network.datapaths() {
+        datapath.remove(&probe).await.unwrap();
+    }
+    assert_eq!(network.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_dead_node_ends_its_reports_and_loses_packets() {
     let network = network();
     let b = datapath(&network, "b");

@@ -159,6 +159,13 @@ spec: {podSelector: {}}";
     .assert_eq(&(text("near") + &text("far")));
 }
 
+#[tokio::test]
+async fn one_seed_sends_the_same_packets_again() {
+    let probe = probe(1, FlowMatch::any(IpFamily::V4), false);
+    let once = sightings(&network(), &probe, "client->web tcp,tcp_dst=80").await;
+    assert_eq!(once, sightings(&network(), &probe, "client->web tcp,tcp_dst=80").await);
+}
+
 #[test]
 fn traffic_that_cannot_be_sent_says_why() {
     let network = network();

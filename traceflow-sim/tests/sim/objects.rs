@@ -1,6 +1,9 @@
 //! Reading clusters: what is filled in, and what is wrong.
 
 use expect_test::{Expect, expect};
+use proptest::prelude::{any, prop};
+use proptest::proptest;
+use proptest::sample::Index;
 use traceflow_core::input::Source;
 use traceflow_core::inventory::Inventory;
 use traceflow_sim::{Cluster, LoadError, Objects};
@@ -423,6 +426,22 @@ fn a_file_that_is_not_there_is_named() {
     let error = Cluster::from_paths(["no/such/file.yaml"]).unwrap_err();
     assert!(matches!(error, LoadError::Unreadable { .. }));
     assert_eq!(error.to_string(), "can't read no/such/file.yaml");
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_cluster_is_an_error_or_a_cluster_but_never_a_panic(
+        damage in prop::collection::vec((any::<Index>(), "[a-z0-9:/{}, \\-\n]{0,4}"), 1..6),
+    ) {
+        let whole = include_str!("../../../examples/demo/cluster.yaml");
+        let damaged = damage.iter().fold(whole.to_owned(), |mut text, (place, patch)| {
+            let start = place.index(text.len());
+            let end = (start + patch.len()).min(text.len());
+            text.replace_range(start..end, patch);
+            text
+        });
+        let _ = Cluster::from_yaml(&damaged);
+    }
 }
 
 #[test]
