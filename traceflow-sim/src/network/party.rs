@@ -12,7 +12,7 @@ use super::traffic::invalid;
 use crate::cluster::Cluster;
 use crate::objects::DEFAULT_NAMESPACE;
 
-/// One end of [`Traffic`].
+/// One end of [`Traffic`](super::Traffic).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Party {
     /// The Pod of this name; if there is none, as a destination, the Service.
