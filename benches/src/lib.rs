@@ -49,6 +49,7 @@ pub struct Limit {
 /// Every comparison, in the order of the table.
 pub static COMPARISONS: &[Comparison] = &[
     against(&ours::PATCH_TCP, &memcpy::TCP, Some(4.0)),
+    against(&ours::PATCH_TCP, &memcpy::TCP_CALLED, Some(4.0)),
     against(&ours::PATCH_UDP6, &memcpy::UDP6, Some(4.0)),
     against(&ours::PATCH_SCTP, &memcpy::SCTP, Some(4.0)),
     against(&ours::PATCH_TCP, &smoltcp::EMIT_TCP, Some(1.0 / 3.0)),

@@ -20,6 +20,22 @@ pub(crate) static SCTP: Operation = Operation {
     prepare: copy::<SCTP_LENGTH>,
 };
 
+/// What `memcpy` itself takes: it is told how many bytes there are.
+pub(crate) static TCP_CALLED: Operation = Operation {
+    name: "memcpy: 54 bytes, as a call",
+    prepare: || {
+        let from = [0x5a_u8; 128];
+        let mut to = [0_u8; 128];
+        Box::new(move |times| {
+            for _ in 0..times {
+                let length = black_box(TCP_LENGTH);
+                to[..length].copy_from_slice(&black_box(&from)[..length]);
+                black_box(&mut to);
+            }
+        })
+    },
+};
+
 fn copy<const N: usize>() -> Rounds {
     let from = [0x5a_u8; N];
     let mut to = [0_u8; N];

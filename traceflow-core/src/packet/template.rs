@@ -72,8 +72,8 @@ impl Template {
     pub fn patch(&mut self, patch: &Patch) -> &[u8] {
         let bytes = &mut self.frame.bytes;
         match self.network {
-            Network::V4 { sum } => {
-                patch_ipv4(bytes, sum, patch);
+            Network::V4 { blank } => {
+                patch_ipv4(bytes, Sum::from_checksum(blank), patch);
                 self.transport.apply::<{ ETHERNET_LENGTH + IPV4_LENGTH }>(bytes, patch);
             }
             Network::V6 { first_word } => {
@@ -141,8 +141,9 @@ impl Patch {
 /// What stays of the network header's patched fields.
 #[derive(Debug, Clone, Copy)]
 enum Network {
-    /// The sum of the header without DSCP and identification.
-    V4 { sum: Sum },
+    /// The header's checksum without DSCP and identification. In 16 bits, for the compiler then knows that their sum
+    /// needs no more than 32.
+    V4 { blank: [u8; 2] },
     /// The first two bytes without DSCP: the version and the flow label's highest bits.
     V6 { first_word: u16 },
 }
@@ -151,7 +152,7 @@ impl Network {
     fn of(ip: &IpHeader, blank: &FrameBytes) -> Self {
         match ip {
             IpHeader::V4(_) => Self::V4 {
-                sum: Sum::from_checksum(field::<{ ETHERNET_LENGTH + 10 }>(blank)),
+                blank: field::<{ ETHERNET_LENGTH + 10 }>(blank),
             },
             IpHeader::V6(_) => Self::V6 {
                 first_word: u16::from_be_bytes(field::<ETHERNET_LENGTH>(blank)),
