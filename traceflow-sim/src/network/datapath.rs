@@ -12,19 +12,20 @@ use super::Fabric;
 use super::flight::{Flight, Sender};
 use super::node::{Carried, now};
 use crate::cluster::{NodeId, PodId};
-use crate::pipeline::Arrival;
+use crate::pipeline::{Arrival, Owner, TracerId};
 use crate::wire::on_the_wire;
 
-/// The datapath of one node.
+/// One tracer's datapath of one node.
 #[derive(Debug)]
 pub(super) struct SimDatapath {
     fabric: Arc<Fabric>,
+    tracer: TracerId,
     node: NodeId,
 }
 
 impl SimDatapath {
-    pub(super) fn new(fabric: Arc<Fabric>, node: NodeId) -> Self {
-        Self { fabric, node }
+    pub(super) fn new(fabric: Arc<Fabric>, tracer: TracerId, node: NodeId) -> Self {
+        Self { fabric, tracer, node }
     }
 
     /// The Pod, if its port is on this node.
@@ -51,8 +52,11 @@ impl Datapath for SimDatapath {
     async fn attach(&self) -> Result<(), DatapathError> {
         let mut node = self.fabric.node(self.node);
         node.reach()?;
+        node.sweep(self.tracer);
         // Without a standing watch there is nothing to put in place.
-        node.set_attached(self.capabilities().standing_watch);
+        if self.capabilities().standing_watch {
+            node.put_watch(self.tracer);
+        }
         Ok(())
     }
 
@@ -60,7 +64,7 @@ impl Datapath for SimDatapath {
         self.capabilities().permit_install(probe)?;
         let mut node = self.fabric.node(self.node);
         node.reach()?;
-        node.install(probe, self.fabric.settings.capabilities.marks, now())
+        node.install(self.tracer, probe, self.fabric.settings.capabilities.marks, now())
     }
 
     async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), DatapathError> {
@@ -78,7 +82,10 @@ impl Datapath for SimDatapath {
             fabric: &self.fabric,
             sender: Sender::Tracer {
                 carried: Carried {
-                    trace: probe.trace,
+                    owner: Owner {
+                        tracer: self.tracer,
+                        trace: probe.trace,
+                    },
                     mark: probe.mark,
                     injected: true,
                 },
@@ -93,7 +100,7 @@ impl Datapath for SimDatapath {
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
         let mut node = self.fabric.node(self.node);
         node.reach()?;
-        let removed = node.remove(probe)?;
+        let removed = node.remove(self.tracer, probe)?;
         let matched = removed.matched.filter(|_| self.capabilities().counts_matches);
         Ok(Removed { matched })
     }
@@ -101,12 +108,12 @@ impl Datapath for SimDatapath {
     async fn detach(&self) -> Result<(), DatapathError> {
         let mut node = self.fabric.node(self.node);
         node.reach()?;
-        node.set_attached(false);
+        node.take_watch(self.tracer);
         Ok(())
     }
 
     fn reports(&self) -> BoxStream<'static, Report> {
-        match self.fabric.node(self.node).reports() {
+        match self.fabric.node(self.node).reports(self.tracer) {
             Some(reports) => reports.stream(),
             None => Box::pin(tokio_stream::empty()),
         }

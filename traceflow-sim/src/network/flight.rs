@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use traceflow_core::datapath::Sighting;
@@ -11,7 +12,7 @@ use traceflow_core::trace::{Cause, Hop, Prediction, Silence, Verdict};
 
 use super::node::{Carried, Node, now};
 use super::{Fabric, TunnelFault};
-use crate::cluster::NodeId;
+use crate::cluster::{NodeId, PodId};
 use crate::pipeline::{Arrival, Entering, Outcome, Passed, Planter, Tuple, pass};
 use crate::predict::next;
 
@@ -88,6 +89,7 @@ impl Flight<'_> {
             as_first: matches!(self.sender, Sender::Tracer { .. }),
         };
         let passed = pass(&self.fabric.cluster, entering);
+        self.hand_over(passed.outcome);
         let (planter, lifetime) = match self.sender {
             Sender::Workload => {
                 let taken = node.matching(&packet, passed.tracked, arrival == Arrival::Tunnel, now);
@@ -100,11 +102,18 @@ impl Flight<'_> {
                 node.memory.adopt(&Tuple::of(&packet), now);
                 (Planter::Workload, None)
             }
-            Sender::Tracer { carried, lifetime, .. } => (Planter::Trace(carried.trace), Some(lifetime)),
+            Sender::Tracer { carried, lifetime, .. } => (Planter::Trace(carried.owner), Some(lifetime)),
         };
         node.memory.learn(&passed.learned, planter, lifetime, now);
         self.report(node, id, &passed, marks);
         Some(passed)
+    }
+
+    /// What a tracer injects is not handed to anybody.
+    fn hand_over(&self, outcome: Outcome) {
+        if let (Sender::Workload, Outcome::ToPod(PodId(pod))) = (self.sender, outcome) {
+            self.fabric.received[pod as usize].fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn report(&self, node: &mut Node, id: NodeId, passed: &Passed, marks: &[Carried]) {
@@ -118,7 +127,7 @@ impl Flight<'_> {
         }
         let observations: Arc<[Observation]> = passed.observations.as_slice().into();
         for carried in wanted {
-            node.report(Sighting {
+            let sighting = Sighting {
                 node: self.fabric.name(id).clone(),
                 mark: carried.mark,
                 nonce: match self.sender {
@@ -129,7 +138,8 @@ impl Flight<'_> {
                 observations: Arc::clone(&observations),
                 packet: Some(passed.packet.clone()),
                 timestamp: (self.fabric.settings.clock)(),
-            });
+            };
+            node.report(carried.owner.tracer, sighting);
         }
     }
 

@@ -8,15 +8,17 @@ mod node;
 mod party;
 mod traffic;
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use traceflow_core::datapath::{Capabilities, Datapath};
-use traceflow_core::names::NodeName;
+use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::plan::Plan;
 use traceflow_core::trace::{Prediction, Predictor, Unpredictable};
 
 use crate::cluster::{Cluster, NodeId};
+use crate::pipeline::TracerId;
 use crate::predict::{Entry, follow};
 
 use datapath::SimDatapath;
@@ -26,7 +28,8 @@ pub use party::Party;
 pub use traffic::{Fate, SendError, Traffic};
 
 /// A network that behaves as its [`Cluster`] says: give its [`datapaths`](Self::datapaths) to a tracer, let workloads
-/// [`send`](Self::send), and break what should be broken. Cloning it gives another handle on the same network.
+/// [`send`](Self::send), and break what should be broken. Cloning it gives another handle on the same network;
+/// [`for_another_tracer`](Self::for_another_tracer) gives one whose datapaths are another tracer's.
 ///
 /// ```
 /// use traceflow_core::trace::Verdict;
@@ -41,6 +44,7 @@ pub use traffic::{Fate, SendError, Traffic};
 #[derive(Debug, Clone)]
 pub struct SimNetwork {
     fabric: Arc<Fabric>,
+    tracer: TracerId,
 }
 
 /// What a network is made with. The default is a network that can do everything, by the system's clock.
@@ -91,6 +95,10 @@ struct Fabric {
     settings: Settings,
     /// By [`NodeId`].
     nodes: Vec<Mutex<Node>>,
+    /// How many packets each Pod was handed, by [`PodId`](crate::cluster::PodId).
+    received: Vec<AtomicU64>,
+    /// How many tracers there were.
+    tracers: AtomicU32,
     random: Mutex<fastrand::Rng>,
 }
 
@@ -109,12 +117,15 @@ impl SimNetwork {
             .map(|_| Mutex::new(Node::new(settings.report_capacity)));
         let fabric = Fabric {
             nodes: nodes.collect(),
+            received: cluster.pods.iter().map(|_| AtomicU64::new(0)).collect(),
+            tracers: AtomicU32::new(1),
             random: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
             cluster,
             settings,
         };
         Self {
             fabric: Arc::new(fabric),
+            tracer: TracerId(0),
         }
     }
 
@@ -123,15 +134,41 @@ impl SimNetwork {
         &self.fabric.cluster
     }
 
+    /// The same network for another tracer, such as the one that is started after a crash of the first.
+    ///
+    /// A node serves one tracer at a time: what another has put in place there is an orphan, and the next `attach`
+    /// sweeps it.
+    ///
+    /// ```
+    /// use traceflow_sim::{Cluster, SimNetwork};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let network = SimNetwork::new(Cluster::builder().node("a").build()?);
+    /// network.datapaths()[0].attach().await?;
+    /// let heir = network.for_another_tracer().datapaths();
+    /// heir[0].attach().await?;
+    /// heir[0].detach().await?;
+    /// assert!(network.leftovers().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn for_another_tracer(&self) -> Self {
+        Self {
+            fabric: Arc::clone(&self.fabric),
+            tracer: TracerId(self.fabric.tracers.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
     /// The datapaths of all nodes, in the order of their names.
     pub fn datapaths(&self) -> Vec<Arc<dyn Datapath>> {
         let ids = (0..self.fabric.nodes.len() as u32).map(NodeId);
-        ids.map(|id| self.fabric.datapath(id)).collect()
+        ids.map(|id| self.datapath_of(id)).collect()
     }
 
     /// The datapath of this node.
     pub fn datapath(&self, node: &NodeName) -> Option<Arc<dyn Datapath>> {
-        Some(self.fabric.datapath(self.fabric.cluster.node_id(node)?))
+        Some(self.datapath_of(self.fabric.cluster.node_id(node)?))
     }
 
     /// Lets a workload send a packet, and its peer answer it if it arrives.
@@ -140,6 +177,13 @@ impl SimNetwork {
     /// [`SendError`] if the packet can't even be built: an unknown sender, addresses of two families.
     pub fn send(&self, traffic: &Traffic) -> Result<Fate, SendError> {
         traffic.send(&self.fabric)
+    }
+
+    /// How many packets the Pod was handed so far: what workloads sent it, and the answers to what it sent. An injected
+    /// packet is never handed over; a Pod on its node's network is handed nothing of its own.
+    pub fn received(&self, pod: &ObjectName) -> u64 {
+        let pod = self.fabric.cluster.pod_id(pod);
+        pod.map_or(0, |id| self.fabric.received[id.0 as usize].load(Ordering::Relaxed))
     }
 
     /// Changes what is broken at this node, from now on. Nothing happens if there is no such node.
@@ -155,8 +199,7 @@ impl SimNetwork {
     /// The node's datapath restarts, or comes back to life: all that was installed or remembered there is gone, and
     /// streams that are still open say so.
     pub fn restart(&self, node: &NodeName) {
-        let capacity = self.fabric.settings.report_capacity;
-        self.on_node(node, |node| node.restart(capacity));
+        self.on_node(node, Node::restart);
     }
 
     /// What of ours is on any node, one line each with the node's name before it; whatever faults there are.
@@ -167,6 +210,10 @@ impl SimNetwork {
             left.into_iter().map(move |line| format!("{name}: {line}"))
         });
         lines.collect()
+    }
+
+    fn datapath_of(&self, node: NodeId) -> Arc<dyn Datapath> {
+        Arc::new(SimDatapath::new(Arc::clone(&self.fabric), self.tracer, node))
     }
 
     fn on_node(&self, name: &NodeName, change: impl FnOnce(&mut Node)) {
@@ -191,10 +238,6 @@ impl Predictor for SimNetwork {
 }
 
 impl Fabric {
-    fn datapath(self: &Arc<Self>, node: NodeId) -> Arc<dyn Datapath> {
-        Arc::new(SimDatapath::new(Arc::clone(self), node))
-    }
-
     fn node(&self, id: NodeId) -> std::sync::MutexGuard<'_, Node> {
         lock(&self.nodes[id.0 as usize])
     }

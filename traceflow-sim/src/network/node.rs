@@ -1,27 +1,29 @@
 //! The state of one node's datapath.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use traceflow_core::datapath::{DatapathError, Mark, Probe, ProbeKind, Removed, Report, Sighting, TraceId};
+use traceflow_core::datapath::{DatapathError, Mark, Probe, ProbeKind, Removed, Report, Sighting};
 use traceflow_core::fanout::Fanout;
 use traceflow_core::observation::Action;
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily};
 use traceflow_core::plan::FlowMatch;
 
 use super::NodeFaults;
-use crate::pipeline::{NodeMemory, after, ports};
+use crate::pipeline::{NodeMemory, Owner, TracerId, after, ports};
 
 /// Everything that can change at a node.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) memory: NodeMemory,
     pub(super) faults: NodeFaults,
-    attached: bool,
-    installed: BTreeMap<TraceId, Installed>,
-    /// `None` for a node that is dead.
-    reports: Option<Arc<Fanout>>,
+    /// The tracers whose watch stands.
+    attached: BTreeSet<TracerId>,
+    installed: BTreeMap<Owner, Installed>,
+    /// What each tracer is told, once it listens; `None` for a node that is dead.
+    reports: Option<BTreeMap<TracerId, Arc<Fanout>>>,
+    report_capacity: usize,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,7 @@ struct Installed {
 /// A mark on a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Carried {
-    pub(super) trace: TraceId,
+    pub(super) owner: Owner,
     pub(super) mark: Mark,
     pub(super) injected: bool,
 }
@@ -50,9 +52,10 @@ impl Node {
         Self {
             memory: NodeMemory::default(),
             faults: NodeFaults::default(),
-            attached: false,
+            attached: BTreeSet::new(),
             installed: BTreeMap::new(),
-            reports: Some(Arc::new(Fanout::new(report_capacity))),
+            reports: Some(BTreeMap::new()),
+            report_capacity,
         }
     }
 
@@ -65,17 +68,16 @@ impl Node {
         self.forget_everything();
     }
 
-    pub(super) fn restart(&mut self, report_capacity: usize) {
+    pub(super) fn restart(&mut self) {
         self.forget_everything();
-        match &self.reports {
-            Some(reports) => reports.send(&Report::Restarted),
-            None => self.reports = Some(Arc::new(Fanout::new(report_capacity))),
+        for reports in self.reports.get_or_insert_default().values() {
+            reports.send(&Report::Restarted);
         }
     }
 
     fn forget_everything(&mut self) {
         self.memory = NodeMemory::default();
-        self.attached = false;
+        self.attached.clear();
         self.installed.clear();
     }
 
@@ -97,23 +99,46 @@ impl Node {
         }
     }
 
-    pub(super) fn reports(&self) -> Option<&Arc<Fanout>> {
-        self.reports.as_ref()
+    /// What the tracer is told from now on; `None` if the node is dead.
+    pub(super) fn reports(&mut self, tracer: TracerId) -> Option<&Fanout> {
+        let capacity = self.report_capacity;
+        let reports = self.reports.as_mut()?.entry(tracer);
+        Some(reports.or_insert_with(|| Arc::new(Fanout::new(capacity))))
     }
 
-    pub(super) fn set_attached(&mut self, attached: bool) {
-        self.attached = attached;
+    /// The node is this tracer's from now on: whatever another left here is an orphan and goes.
+    pub(super) fn sweep(&mut self, tracer: TracerId) {
+        self.attached.retain(|&other| other == tracer);
+        self.installed.retain(|owner, _| owner.tracer == tracer);
+        self.memory.forget_others(tracer);
+    }
+
+    pub(super) fn put_watch(&mut self, tracer: TracerId) {
+        self.attached.insert(tracer);
+    }
+
+    pub(super) fn take_watch(&mut self, tracer: TracerId) {
+        self.attached.remove(&tracer);
     }
 
     /// Takes a probe in. Only `marks` live probes fit, each with a mark of its own.
-    pub(super) fn install(&mut self, probe: &Probe, marks: u32, now: Instant) -> Result<(), DatapathError> {
+    pub(super) fn install(
+        &mut self,
+        tracer: TracerId,
+        probe: &Probe,
+        marks: u32,
+        now: Instant,
+    ) -> Result<(), DatapathError> {
         if let Some(words) = &self.faults.refuse_install {
             return Err(DatapathError::Refused(words.clone()));
         }
         self.expire(now);
+        let owner = owner(tracer, probe);
         if matches!(probe.kind, ProbeKind::Live { .. }) {
-            let others = self.installed.values().filter(|other| other.probe.trace != probe.trace);
-            let mut live = others.filter(|other| matches!(other.probe.kind, ProbeKind::Live { .. }));
+            let others = self.installed.iter().filter(|(other, _)| **other != owner);
+            let mut live = others
+                .map(|(_, other)| other)
+                .filter(|other| matches!(other.probe.kind, ProbeKind::Live { .. }));
             if let Some(other) = live.clone().find(|other| other.probe.mark == probe.mark) {
                 let words = format!("mark {} is in use by trace {}", probe.mark, other.probe.trace);
                 return Err(DatapathError::Refused(words.into()));
@@ -127,16 +152,17 @@ impl Node {
             matched: 0,
             expires: after(now, probe.lifetime),
         };
-        self.installed.insert(probe.trace, installed);
+        self.installed.insert(owner, installed);
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, probe: &Probe) -> Result<Removed, DatapathError> {
+    pub(super) fn remove(&mut self, tracer: TracerId, probe: &Probe) -> Result<Removed, DatapathError> {
         if let Some(words) = &self.faults.refuse_remove {
             return Err(DatapathError::Refused(words.clone()));
         }
-        self.memory.forget(probe.trace);
-        let removed = self.installed.remove(&probe.trace);
+        let owner = owner(tracer, probe);
+        self.memory.forget(owner);
+        let removed = self.installed.remove(&owner);
         let matched = match probe.kind {
             ProbeKind::Live { .. } => Some(removed.map_or(0, |installed| installed.matched)),
             ProbeKind::Injected { .. } => None,
@@ -146,16 +172,12 @@ impl Node {
 
     pub(super) fn leftovers(&mut self, now: Instant) -> Vec<String> {
         self.expire(now);
-        let watch = self.attached.then(|| "standing watch".to_owned());
+        let watches = self.attached.iter().map(|_| "standing watch".to_owned());
         let probes = self.installed.values().map(|installed| {
             let Probe { trace, mark, .. } = &installed.probe;
             format!("probe of trace {trace} with mark {mark}")
         });
-        watch
-            .into_iter()
-            .chain(probes)
-            .chain(self.memory.leftovers(now))
-            .collect()
+        watches.chain(probes).chain(self.memory.leftovers(now)).collect()
     }
 
     /// The live probes that take this packet, which carries none of their marks yet. It comes `from_tunnel` if another
@@ -169,7 +191,7 @@ impl Node {
     ) -> Vec<Carried> {
         self.expire(now);
         let mut taken = Vec::new();
-        for Installed { probe, matched, .. } in self.installed.values_mut() {
+        for (&owner, Installed { probe, matched, .. }) in &mut self.installed {
             let ProbeKind::Live { matching, .. } = &probe.kind else {
                 continue;
             };
@@ -178,7 +200,7 @@ impl Node {
             if !elsewhere && takes(matching, packet, tracked) {
                 *matched += 1;
                 taken.push(Carried {
-                    trace: probe.trace,
+                    owner,
                     mark: probe.mark,
                     injected: false,
                 });
@@ -189,22 +211,22 @@ impl Node {
 
     /// Whether this node reports a packet with this mark that ended here as `last` says.
     pub(super) fn reports_on(&self, carried: Carried, last: Option<&Action>) -> bool {
-        let installed = self
-            .installed
-            .values()
-            .find(|installed| installed.probe.mark == carried.mark);
-        match installed.map(|installed| &installed.probe.kind) {
+        let tracer = carried.owner.tracer;
+        let mut own = self.installed.iter().filter(|(owner, _)| owner.tracer == tracer);
+        let installed = own.find(|(_, installed)| installed.probe.mark == carried.mark);
+        match installed.map(|(_, installed)| &installed.probe.kind) {
             Some(ProbeKind::Live { dropped_only: true, .. }) => {
                 matches!(last, Some(Action::Dropped | Action::Rejected))
             }
             Some(ProbeKind::Live { .. } | ProbeKind::Injected { .. }) => true,
-            None => carried.injected && self.attached,
+            None => carried.injected && self.attached.contains(&tracer),
         }
     }
 
-    /// Hands a sighting to whoever reads the reports, as faults allow.
-    pub(super) fn report(&mut self, sighting: Sighting) {
-        let Some(reports) = self.reports.clone().filter(|_| self.faults.unavailable.is_none()) else {
+    /// Tells the tracer of a sighting, as faults allow.
+    pub(super) fn report(&mut self, tracer: TracerId, sighting: Sighting) {
+        let reports = self.reports.as_ref().and_then(|reports| reports.get(&tracer)).cloned();
+        let Some(reports) = reports.filter(|_| self.faults.unavailable.is_none()) else {
             return;
         };
         if self.faults.lose_reports > 0 {
@@ -222,6 +244,11 @@ impl Node {
     fn expire(&mut self, now: Instant) {
         self.installed.retain(|_, installed| installed.expires > now);
     }
+}
+
+fn owner(tracer: TracerId, probe: &Probe) -> Owner {
+    let trace = probe.trace;
+    Owner { tracer, trace }
 }
 
 /// Without a runtime there is no time to wait in, and the report arrives at once.

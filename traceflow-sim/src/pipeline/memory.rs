@@ -25,8 +25,19 @@ pub(crate) enum Planter {
     /// Real traffic.
     Workload,
     /// The injected packet of this trace.
-    Trace(TraceId),
+    Trace(Owner),
 }
+
+/// A trace, whosever it is: two tracers number theirs alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner {
+    pub(crate) tracer: TracerId,
+    pub(crate) trace: TraceId,
+}
+
+/// Which of a network's tracers, in the order in which they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TracerId(pub(crate) u32);
 
 /// A client of a Service port, which stays with its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,8 +135,19 @@ impl NodeMemory {
     }
 
     /// Takes away everything this trace planted.
-    pub(crate) fn forget(&mut self, trace: TraceId) {
-        let stays = |planter: Planter| planter != Planter::Trace(trace);
+    pub(crate) fn forget(&mut self, trace: Owner) {
+        self.keep(|planter| planter != Planter::Trace(trace));
+    }
+
+    /// Takes away everything that other tracers planted.
+    pub(crate) fn forget_others(&mut self, tracer: TracerId) {
+        self.keep(|planter| match planter {
+            Planter::Workload => true,
+            Planter::Trace(owner) => owner.tracer == tracer,
+        });
+    }
+
+    fn keep(&mut self, stays: impl Fn(Planter) -> bool) {
         self.connections.retain(|_, entry| stays(entry.planter));
         self.affinity.retain(|_, entry| stays(entry.planter));
     }
@@ -133,7 +155,7 @@ impl NodeMemory {
     /// What traces planted and nobody took away, one line each.
     pub(crate) fn leftovers(&self, now: Instant) -> Vec<String> {
         let alive = |planter: Planter, expires: Instant| match planter {
-            Planter::Trace(trace) if expires > now => Some(trace),
+            Planter::Trace(owner) if expires > now => Some(owner.trace),
             _ => None,
         };
         let connections = self.connections.iter().filter_map(|(tuple, entry)| {

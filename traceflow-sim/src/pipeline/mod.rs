@@ -24,7 +24,7 @@ use traceflow_core::packet::{CapturedPacket, MacAddress};
 use crate::cluster::{Cluster, NodeId, PodId, ServiceId};
 use crate::policy::Decision;
 
-pub(crate) use memory::{AffinityKey, Connection, Learned, NodeMemory, Planter, after};
+pub(crate) use memory::{AffinityKey, Connection, Learned, NodeMemory, Owner, Planter, TracerId, after};
 pub(crate) use packet::{Tuple, ports};
 
 /// The stages of a node's pipeline, in the order in which a packet passes them. A stage that doesn't concern the

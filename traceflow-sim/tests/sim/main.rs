@@ -10,3 +10,4 @@ mod live;
 mod objects;
 mod services;
 mod support;
+mod tracers;
