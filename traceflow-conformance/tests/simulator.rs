@@ -1,10 +1,12 @@
 //! The simulated network passes the suite, whatever it is told to claim.
 
+#![expect(clippy::unwrap_used, reason = "a broken network of ours should stop the test")]
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use traceflow_conformance::{Journey, Network, StartError, Suite, Workloads};
+use traceflow_conformance::{Journey, Need, Network, Outcome, Report, StartError, Successor, Suite, Workloads};
 use traceflow_core::datapath::Capabilities;
 use traceflow_core::input::BadInput;
 use traceflow_core::names::ObjectName;
@@ -56,11 +58,17 @@ fn network(capabilities: Capabilities) -> Result<Network, StartError> {
         outside: Some(Journey::to_address(client.clone(), outside)),
         workloads: Some(Arc::new(Pods(sim.clone()))),
         predictor: Some(Arc::new(sim.clone())),
+        successor: Some(successor(sim.clone())),
         ..Network::new(sim.datapaths(), sim.cluster().clone(), to("server"))
     })
 }
 
-/// The simulated workloads. They keep no count of what they are handed.
+/// What a tracer finds that comes after all those before.
+fn successor(sim: SimNetwork) -> Successor {
+    Arc::new(move |node| sim.for_another_tracer().datapath(node).unwrap())
+}
+
+/// The simulated workloads.
 struct Pods(SimNetwork);
 
 #[async_trait]
@@ -72,11 +80,11 @@ impl Workloads for Pods {
     }
 
     fn counts(&self) -> bool {
-        false
+        true
     }
 
-    async fn received(&self, _: &ObjectName) -> u64 {
-        0
+    async fn received(&self, pod: &ObjectName) -> u64 {
+        self.0.received(pod)
     }
 }
 
@@ -88,9 +96,13 @@ fn spec(packet: &Packet) -> Result<PacketSpec, BadInput> {
     }
 }
 
-async fn passes(capabilities: Capabilities) {
+async fn report(capabilities: Capabilities) -> Report {
     let start = || async { network(capabilities.clone()) };
-    Suite::default().run(start).await.assert_passed();
+    Suite::default().run(start).await
+}
+
+async fn passes(capabilities: Capabilities) {
+    report(capabilities).await.assert_passed();
 }
 
 fn everything() -> Capabilities {
@@ -100,6 +112,16 @@ fn everything() -> Capabilities {
 #[tokio::test(start_paused = true)]
 async fn the_simulator_keeps_its_promises() {
     passes(everything()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_skipped_but_what_is_for_those_who_claim_less() {
+    let mut skipped = report(everything()).await.cases;
+    skipped.retain(|entry| matches!(entry.outcome, Outcome::Skipped(_)));
+    for entry in skipped {
+        let for_less = entry.case.needs.iter().any(|need| matches!(need, Need::Cannot(_)));
+        assert!(for_less, "{}: {:?}", entry.case.name, entry.outcome);
+    }
 }
 
 #[tokio::test(start_paused = true)]
