@@ -118,7 +118,7 @@ impl Trial {
             Wanted {
                 family,
                 protocol,
-                nonce: Nonce(issued.rng.u64(1..)),
+                nonce: Nonce::random(&mut issued.rng),
                 source: FIRST_PORT + issued.packets % PORTS,
             }
         };

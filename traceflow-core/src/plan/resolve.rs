@@ -81,7 +81,7 @@ impl Resolver<'_> {
             dst_mac: first_hop(&node, &to),
             transport: self.transport(&receiver, family)?,
             ip: self.ip_header(from.address, to.address)?,
-            nonce: Nonce(self.random.u64(..)),
+            nonce: Nonce::random(self.random),
         };
         let question = Question::Inject {
             pod: source.clone(),

@@ -114,7 +114,7 @@ impl Sessions {
     pub(super) fn choose_nonces(&mut self, trace: TraceId) -> [Nonce; ATTEMPTS] {
         [(); ATTEMPTS].map(|()| {
             loop {
-                let nonce = Nonce(self.rng.u64(1..));
+                let nonce = Nonce::random(&mut self.rng);
                 if let hash_map::Entry::Vacant(free) = self.by_nonce.entry(nonce) {
                     free.insert(trace);
                     return nonce;
