@@ -13,7 +13,7 @@ use traceflow_core::trace::{Hop, Prediction, Predictor, Unpredictable, Verdict};
 
 use crate::cluster::{Cluster, Holder, NodeId};
 use crate::pipeline::{Arrival, Entering, NodeMemory, Outcome, pass};
-use crate::wire::{WirePacket, on_the_wire};
+use crate::wire::WirePacket;
 
 /// The path in a network that has seen no packet before; timestamps are the time of asking.
 impl Predictor for Cluster {
@@ -44,7 +44,7 @@ impl Entry {
                 Ok(Self {
                     node,
                     arrival: Arrival::Pod { pod, mac },
-                    packet: on_the_wire(packet),
+                    packet: CapturedPacket::from(packet),
                 })
             }
             Question::Live { matching, .. } => Self::of_live(cluster, plan, matching),

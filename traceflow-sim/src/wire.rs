@@ -1,30 +1,8 @@
-//! How packets look to whoever captures them where they are sent: injected ones, and those of real stacks.
+//! How packets of real stacks look to whoever captures them where they are sent.
 
 use std::net::IpAddr;
 
-use traceflow_core::packet::{
-    CapturedPacket, CapturedTransport, IpFamily, IpHeader, Nonce, Packet, TcpFlags, Transport,
-};
-
-/// How an injected packet looks.
-pub(crate) fn on_the_wire(packet: &Packet) -> CapturedPacket {
-    let (dscp, flags, identification) = match &packet.ip {
-        IpHeader::V4(header) => (header.dscp, Some(header.flags), Some(header.identification)),
-        IpHeader::V6(header) => (header.dscp, None, None),
-    };
-    CapturedPacket {
-        source: packet.ip.source(),
-        destination: packet.ip.destination(),
-        length: u32::try_from(packet.ip_length()).unwrap_or(u32::MAX),
-        ttl: packet.ip.ttl(),
-        dscp,
-        flags,
-        identification,
-        protocol: packet.protocol(),
-        transport: captured(&packet.transport, (packet.nonce.0 >> 32) as u32),
-        nonce: Some(packet.nonce),
-    }
-}
+use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, Nonce, TcpFlags, Transport};
 
 /// A packet of real traffic, before it is sent.
 #[derive(Debug, Clone)]

@@ -13,7 +13,6 @@ use super::flight::{Flight, Sender};
 use super::node::{Carried, now};
 use crate::cluster::{NodeId, PodId};
 use crate::pipeline::{Arrival, Owner, TracerId};
-use crate::wire::on_the_wire;
 
 /// One tracer's datapath of one node.
 #[derive(Debug)]
@@ -93,7 +92,7 @@ impl Datapath for SimDatapath {
                 lifetime: probe.lifetime,
             },
         };
-        flight.fly(self.node, arrival, on_the_wire(packet));
+        flight.fly(self.node, arrival, packet.into());
         Ok(())
     }
 
