@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use futures_util::stream::{self, StreamExt};
 use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::Packet;
@@ -114,7 +115,7 @@ impl Datapath for SimDatapath {
     fn reports(&self) -> BoxStream<'static, Report> {
         match self.fabric.node(self.node).reports(self.tracer) {
             Some(reports) => reports.stream(),
-            None => Box::pin(tokio_stream::empty()),
+            None => stream::empty().boxed(),
         }
     }
 
