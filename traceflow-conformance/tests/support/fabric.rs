@@ -103,9 +103,10 @@ impl Fabric {
         let datapaths = self.nodes.keys().map(|node| open(1, node)).collect();
         let client = ObjectName::new("default", "client");
         let to = |name: &str| Journey::between(client.clone(), ObjectName::new("default", name));
-        let outside = match self.can.ipv4 {
-            true => IpAddr::from([192, 0, 2, 1]),
-            false => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+        let outside = if self.can.ipv4 {
+            IpAddr::from([192, 0, 2, 1])
+        } else {
+            IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])
         };
         Network {
             cross_node: Some(to("remote")),

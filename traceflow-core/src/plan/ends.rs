@@ -159,9 +159,13 @@ pub(super) fn family(asked: Option<IpFamily>, ends: &[Reach<'_>]) -> Result<(IpF
 fn no_common_family(ends: &[Reach<'_>]) -> BadInput {
     let named: Vec<String> = ends
         .iter()
-        .map(|end| match end.has(IpFamily::V4) {
-            true => format!("{} has only IPv4", end.name),
-            false => format!("{} has only IPv6", end.name),
+        .map(|end| {
+            let only = if end.has(IpFamily::V4) {
+                IpFamily::V4
+            } else {
+                IpFamily::V6
+            };
+            format!("{} has only {only}", end.name)
         })
         .collect();
     let field = ends.last().map_or("spec.destination", |end| end.field);

@@ -350,9 +350,10 @@ fn no_port(service: &ServiceEntry, protocol: Option<Protocol>) -> BadInput {
         Some(protocol) => format!("Service {} has no {protocol} port", service.name),
         None => format!("Service {} has no ports", service.name),
     };
-    let remedy = match offered.is_empty() {
-        true => "say which port the packet goes to".to_owned(),
-        false => format!("use {}, or say which port the packet goes to", offered.join(", ")),
+    let remedy = if offered.is_empty() {
+        "say which port the packet goes to".to_owned()
+    } else {
+        format!("use {}, or say which port the packet goes to", offered.join(", "))
     };
     let (what, remedy) = (what.into(), remedy.into());
     BadInput::new("spec.destination.service", Problem::Unusable { what, remedy })

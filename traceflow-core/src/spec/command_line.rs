@@ -163,9 +163,9 @@ pub fn parse_timeout(text: &str) -> Result<Duration, BadInput> {
         Some((minutes, seconds)) => (minutes, seconds.strip_suffix('s').ok_or_else(invalid)?),
         None => ("0", text.strip_suffix('s').unwrap_or(text)),
     };
-    let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => text.parse::<u32>().map_err(|_| invalid()),
-        false => Err(invalid()),
+    let number = |text: &str| {
+        let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|text| text.parse::<u32>().ok()).ok_or_else(invalid)
     };
     let timeout = Duration::from_secs(u64::from(number(minutes)?) * 60 + u64::from(number(seconds)?));
     check_timeout(timeout).map_err(CommandLine::locate)?;

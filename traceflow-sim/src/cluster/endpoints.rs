@@ -104,9 +104,12 @@ impl<'a> Sources<'a> {
         let ready = |endpoint: &Endpoint| endpoint.ready || service.publish_not_ready;
         // KEP-1669: endpoints that terminate and still serve are used when no other is left.
         let any_ready = all.iter().any(|(endpoint, _)| ready(endpoint));
-        let usable = |endpoint: &Endpoint| match any_ready {
-            true => ready(endpoint),
-            false => endpoint.serving && endpoint.terminating,
+        let usable = |endpoint: &Endpoint| {
+            if any_ready {
+                ready(endpoint)
+            } else {
+                endpoint.serving && endpoint.terminating
+            }
         };
         let chosen = all.into_iter().filter(|(endpoint, _)| usable(endpoint));
         Backends::new(

@@ -48,9 +48,10 @@ fn apply_rules(passage: &mut Passage<'_>, pod: PodId, direction: Direction) {
     passage.decision = passage.cluster.policies.decide(&Traffic {
         direction,
         pod: passage.cluster.pod_record(pod).policy_id,
-        peer: match passage.is_own_node(other_end) {
-            true => Peer::OwnNode(other_end),
-            false => Peer::Address(other_end),
+        peer: if passage.is_own_node(other_end) {
+            Peer::OwnNode(other_end)
+        } else {
+            Peer::Address(other_end)
         },
         protocol: passage.packet.protocol,
         destination_port: ports(&passage.packet.transport).map(|(_, destination)| destination),

@@ -194,10 +194,10 @@ impl<'a> Flow<'a> {
 
     /// The value, unless another key (`tp_dst` besides `tcp_dst`) has given the field one.
     fn once<T>(&self, item: &Item<'_>, value: T, open: bool) -> Result<T, BadInput> {
-        match open {
-            true => Ok(value),
-            false => Err(self.conflict(item, "another key says this, too".to_owned(), "keep one of them")),
+        if open {
+            return Ok(value);
         }
+        Err(self.conflict(item, "another key says this, too".to_owned(), "keep one of them"))
     }
 
     fn number<T>(&self, item: &Item<'_>, range: RangeInclusive<T>) -> Result<T, BadInput>
