@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use traceflow_core::input::Source;
+use traceflow_core::input::Text;
 use traceflow_core::plan::Plan;
 use traceflow_core::spec::Manifest;
 use traceflow_core::trace::Predictor;
@@ -36,7 +36,7 @@ fn predict(manifest: &str) -> Rounds {
 }
 
 fn plan(cluster: &Cluster, manifest: &str) -> Plan {
-    let manifests = Manifest::read(&Source::new("demo", manifest)).expect("the demo is good input");
+    let manifests = Manifest::read(&Text::new("demo", manifest)).expect("the demo is good input");
     manifests[0]
         .plan(cluster, &mut fastrand::Rng::with_seed(0))
         .expect("the demo's names are in its cluster")

@@ -5,11 +5,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use traceflow_core::input::{BadInput, Source};
+use traceflow_core::input::{BadInput, Text};
 use traceflow_core::spec::Manifest;
 
 fuzz_target!(|bytes: &[u8]| {
-    let read = Source::from_bytes("fuzz", bytes).and_then(|source| Manifest::read(&source));
+    let read = Text::from_bytes("fuzz", bytes).and_then(|text| Manifest::read(&text));
     match read {
         Ok(manifests) => manifests.iter().for_each(check_printed),
         Err(mistake) => check_mistake(&mistake),
@@ -23,8 +23,8 @@ fn check_printed(manifest: &Manifest) {
         "metadata": manifest.metadata(),
         "spec": manifest.spec().to_json(),
     });
-    let source = Source::new("printed", object.to_string());
-    let again = Manifest::read(&source).expect("what is printed is read");
+    let text = Text::new("printed", object.to_string());
+    let again = Manifest::read(&text).expect("what is printed is read");
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].spec().ask(), manifest.spec().ask());
     assert_eq!(again[0].spec().packet(), manifest.spec().packet());

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use traceflow_core::input::Source;
+use traceflow_core::input::Text;
 use traceflow_core::plan::Plan;
 use traceflow_core::spec::{ApiVersion, CommandLine, Manifest};
 
@@ -75,7 +75,7 @@ fn name(ends: &[Option<&str>; 2]) -> String {
     format!("{source}-to-{destination}")
 }
 
-fn read(file: &Path) -> Result<Source, Failure> {
+fn read(file: &Path) -> Result<Text, Failure> {
     let (label, bytes) = if file == Path::new("-") {
         let mut bytes = Vec::new();
         io::stdin()
@@ -86,5 +86,5 @@ fn read(file: &Path) -> Result<Source, Failure> {
         let bytes = std::fs::read(file).map_err(|error| Failure::unreadable(file, error))?;
         (file.display().to_string(), bytes)
     };
-    Ok(Source::from_bytes(label, &bytes)?)
+    Ok(Text::from_bytes(label, &bytes)?)
 }

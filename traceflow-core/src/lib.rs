@@ -8,10 +8,10 @@
 //! # From a manifest to a question
 //!
 //! ```
-//! use traceflow_core::input::Source;
+//! use traceflow_core::input::Text;
 //! use traceflow_core::spec::{Ask, Manifest};
 //!
-//! let file = Source::new(
+//! let file = Text::new(
 //!     "tf.yaml",
 //!     "
 //! apiVersion: crd.antrea.io/v1beta1

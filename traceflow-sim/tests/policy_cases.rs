@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use traceflow_core::input::{BadInput, Documents, Field, Place, Source};
+use traceflow_core::input::{BadInput, Documents, Field, Place, Text};
 use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
@@ -172,9 +172,9 @@ fn read_packet(text: &str) -> (Protocol, Option<u16>) {
 }
 
 fn read_cases(label: &str, text: &str) -> Vec<Case> {
-    let source = Source::new(label, text);
+    let text = Text::new(label, text);
     let (index, pods) = read_cluster().unwrap_or_else(|error| panic!("{error}"));
-    Documents::new(&source)
+    Documents::new(&text)
         .map(|document| read_case(&document?.root(), index.clone(), pods.clone()))
         .collect::<Result<_, BadInput>>()
         .unwrap_or_else(|error| panic!("{error}"))
@@ -202,8 +202,8 @@ fn read_case(case: &Field<'_>, mut index: PolicyIndex, pods: BTreeMap<ObjectName
 }
 
 fn read_cluster() -> Result<(PolicyIndex, BTreeMap<ObjectName, Pod>), BadInput> {
-    let source = Source::new("cluster.yaml", include_str!("policy_cases/cluster.yaml"));
-    let document = Documents::new(&source).next().expect("a document")?;
+    let text = Text::new("cluster.yaml", include_str!("policy_cases/cluster.yaml"));
+    let document = Documents::new(&text).next().expect("a document")?;
     let root = document.root();
     let mut index = PolicyIndex::default();
     for (name, labels) in root.required("namespaces")?.fields()? {

@@ -2,7 +2,7 @@
 //!
 //! An entry is a line `# what is wrong`, the policy, and a line `! the message that it gets`.
 
-use traceflow_core::input::{BadInput, Documents, Source};
+use traceflow_core::input::{BadInput, Documents, Text};
 use traceflow_core::names::ObjectName;
 use traceflow_sim::policy::NetworkPolicy;
 
@@ -24,7 +24,7 @@ fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
 }
 
 fn read(text: &str) -> Result<NetworkPolicy, BadInput> {
-    let source = Source::new("p.yaml", text);
+    let source = Text::new("p.yaml", text);
     let document = Documents::new(&source).next().expect("a document")?;
     NetworkPolicy::read(ObjectName::new("default", "p"), &document.root())
 }

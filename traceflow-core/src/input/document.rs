@@ -7,25 +7,25 @@ use granit_parser::{ErrorKind, Event, Options, Parser, ScanError, StrInput};
 use super::error::{BadInput, Problem};
 use super::field::Field;
 use super::node::Node;
-use super::source::Source;
+use super::text::Text;
 use super::tree::{Tree, place};
 
-/// One document of a [`Source`].
+/// One document of a [`Text`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    source: Source,
+    text: Text,
     node: Node,
 }
 
 impl Document {
     /// The way into its tree.
     pub fn root(&self) -> Field<'_> {
-        Field::root(&self.source, &self.node)
+        Field::root(&self.text, &self.node)
     }
 
     /// The text that it stands in.
-    pub fn source(&self) -> &Source {
-        &self.source
+    pub fn text(&self) -> &Text {
+        &self.text
     }
 }
 
@@ -33,31 +33,31 @@ impl Document {
 /// over. It ends after the first error.
 ///
 /// ```
-/// use traceflow_core::input::{Documents, Source};
+/// use traceflow_core::input::{Documents, Text};
 ///
-/// let source = Source::new("two.yaml", "kind: Pod\n---\nkind: Node\n");
-/// let kinds = Documents::new(&source)
+/// let text = Text::new("two.yaml", "kind: Pod\n---\nkind: Node\n");
+/// let kinds = Documents::new(&text)
 ///     .map(|document| document?.root().required("kind")?.string())
 ///     .collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!(kinds, ["Pod".into(), "Node".into()]);
 /// # Ok::<(), traceflow_core::input::BadInput>(())
 /// ```
 pub struct Documents<'a> {
-    source: &'a Source,
+    text: &'a Text,
     parser: Parser<'a, StrInput<'a>>,
     tree: Tree<'a>,
     ended: bool,
 }
 
 impl<'a> Documents<'a> {
-    /// The documents of `source`.
-    pub fn new(source: &'a Source) -> Self {
+    /// The documents of `text`.
+    pub fn new(text: &'a Text) -> Self {
         let mut options = Options::default();
         options.set_emit_comments(false);
         Self {
-            source,
-            parser: Parser::new_from_str_with_options(source.text(), options),
-            tree: Tree::new(source),
+            text,
+            parser: Parser::new_from_str_with_options(text.as_str(), options),
+            tree: Tree::new(text),
             ended: false,
         }
     }
@@ -82,7 +82,7 @@ impl<'a> Documents<'a> {
             message: format!("this is neither YAML nor JSON: {}", error.info()),
             remedy: remedy(error.kind()).into(),
         };
-        BadInput::new(self.tree.path(), problem).at(self.source, place(error.marker()))
+        BadInput::new(self.tree.path(), problem).at(self.text, place(error.marker()))
     }
 }
 
@@ -117,15 +117,15 @@ impl Iterator for Documents<'_> {
         }
         let node = self.read();
         self.ended = !matches!(node, Ok(Some(_)));
-        let source = self.source.clone();
-        Some(node.transpose()?.map(|node| Document { source, node }))
+        let text = self.text.clone();
+        Some(node.transpose()?.map(|node| Document { text, node }))
     }
 }
 
 impl fmt::Debug for Documents<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Documents")
-            .field("label", self.source.label())
+            .field("label", self.text.label())
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
@@ -137,8 +137,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<serde_json::Value>, String> {
-        let source = Source::new("f", text);
-        Documents::new(&source)
+        let text = Text::new("f", text);
+        Documents::new(&text)
             .map(|document| document.map(|document| document.root().node().into()))
             .collect::<Result<_, _>>()
             .map_err(|error: BadInput| error.to_string())
@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn keys_and_values_know_their_places() {
-        let source = Source::new("f", "a: 1\nb:\n  - é: {x: y}\n");
-        let document = Documents::new(&source).next().unwrap().unwrap();
+        let text = Text::new("f", "a: 1\nb:\n  - é: {x: y}\n");
+        let document = Documents::new(&text).next().unwrap().unwrap();
         let root = document.root();
         let b = root.required("b").unwrap();
         assert_eq!(b.place().to_string(), "2:1");
@@ -275,15 +275,15 @@ mod tests {
 
     #[test]
     fn after_an_error_there_are_no_more_documents() {
-        let source = Source::new("f", "a: [\n---\nb: 1\n");
-        let mut documents = Documents::new(&source);
+        let text = Text::new("f", "a: [\n---\nb: 1\n");
+        let mut documents = Documents::new(&text);
         assert!(documents.next().unwrap().is_err());
         assert!(documents.next().is_none());
     }
 
     #[test]
     fn bytes_that_are_not_text_have_a_place() {
-        let error = Source::from_bytes("f", b"a: 1\nb: \xc3\xa9\xff").unwrap_err();
+        let error = Text::from_bytes("f", b"a: 1\nb: \xc3\xa9\xff").unwrap_err();
         assert_eq!(error.to_string(), "f:2:5: these bytes are not text; use UTF-8");
     }
 
@@ -296,8 +296,8 @@ mod tests {
 
     #[test]
     fn a_value_keeps_its_order() {
-        let source = Source::new("f", "z: 1\na: 2\n");
-        let document = Documents::new(&source).next().unwrap().unwrap();
+        let text = Text::new("f", "z: 1\na: 2\n");
+        let document = Documents::new(&text).next().unwrap().unwrap();
         let Value::Mapping(entries) = &document.root().node().value else {
             panic!("no mapping");
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::source::Source;
+use super::text::Text;
 
 /// Characters of a line that an excerpt shows; JSON may stand in one line of megabytes.
 const LONGEST_EXCERPT: usize = 400;
@@ -63,13 +63,13 @@ impl BadInput {
         }))
     }
 
-    /// The same mistake, found at `place` of `source`.
+    /// The same mistake, found at `place` of `text`.
     #[must_use]
-    pub fn at(mut self, source: &Source, place: Place) -> Self {
+    pub fn at(mut self, text: &Text, place: Place) -> Self {
         self.0.location = Some(Location {
-            label: source.label().clone(),
+            label: text.label().clone(),
             place,
-            line: source.line(place.line).chars().take(LONGEST_EXCERPT).collect(),
+            line: text.line(place.line).chars().take(LONGEST_EXCERPT).collect(),
         });
         self
     }
@@ -115,10 +115,10 @@ impl BadInput {
     /// colours. Without a text, it is the same as the one line.
     ///
     /// ```
-    /// use traceflow_core::input::{Documents, Source};
+    /// use traceflow_core::input::{Documents, Text};
     ///
-    /// let source = Source::new("tf.yaml", "spec:\n  timeout: 900\n");
-    /// let document = Documents::new(&source).next().unwrap()?;
+    /// let text = Text::new("tf.yaml", "spec:\n  timeout: 900\n");
+    /// let document = Documents::new(&text).next().unwrap()?;
     /// let root = document.root();
     /// let mistake = root.required("spec")?.required("timeout")?.integer(1..=300).unwrap_err();
     /// assert_eq!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::error::{BadInput, Place, Problem, meant, quoted};
 use super::node::{Entry, Node, Value};
-use super::source::Source;
+use super::text::Text;
 
 /// A node of a document together with the way to it.
 ///
@@ -15,7 +15,7 @@ use super::source::Source;
 /// report. Following Kubernetes, a field that is `null` counts as absent.
 #[derive(Debug, Clone, Copy)]
 pub struct Field<'a> {
-    source: &'a Source,
+    text: &'a Text,
     node: &'a Node,
     place: Place,
     step: Step<'a>,
@@ -30,9 +30,9 @@ enum Step<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(super) fn root(source: &'a Source, node: &'a Node) -> Self {
+    pub(super) fn root(text: &'a Text, node: &'a Node) -> Self {
         Self {
-            source,
+            text,
             node,
             place: node.place,
             step: Step::Root,
@@ -67,7 +67,7 @@ impl<'a> Field<'a> {
         let mut path = self.path();
         push_key(&mut path, key);
         let remedy = remedy.into();
-        BadInput::new(path, Problem::Missing { remedy }).at(self.source, self.place)
+        BadInput::new(path, Problem::Missing { remedy }).at(self.text, self.place)
     }
 
     /// The items of the list `key` of this mapping; none if it is absent or null.
@@ -80,7 +80,7 @@ impl<'a> Field<'a> {
             Some(entry) => (&*entry.key, self.child(entry).list()?),
         };
         Ok(items.iter().enumerate().map(move |(index, node)| Self {
-            source: self.source,
+            text: self.text,
             node,
             place: node.place,
             step: Step::Item(key, index),
@@ -188,12 +188,12 @@ impl<'a> Field<'a> {
 
     /// An error about this field, at its key.
     pub fn error(&self, problem: Problem) -> BadInput {
-        BadInput::new(self.path(), problem).at(self.source, self.place)
+        BadInput::new(self.path(), problem).at(self.text, self.place)
     }
 
     /// The same mistake, at the place of this field; its path counts from the `root` that this field was reached from.
     pub(crate) fn locate(&self, error: BadInput, root: &Field<'_>) -> BadInput {
-        error.within(&root.path()).at(self.source, self.place)
+        error.within(&root.path()).at(self.text, self.place)
     }
 
     /// The node itself, for values of several types.
@@ -222,7 +222,7 @@ impl<'a> Field<'a> {
 
     fn child(&'a self, entry: &'a Entry) -> Self {
         Self {
-            source: self.source,
+            text: self.text,
             node: &entry.value,
             place: entry.place,
             step: Step::Key(&entry.key),

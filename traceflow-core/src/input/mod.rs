@@ -1,6 +1,6 @@
 //! Reading YAML and JSON from outside: every key and value with its place, every mistake with what would be right.
 //!
-//! [`Source`] is a text with the label that messages call it by, [`Documents`] reads it into trees of [`Node`]s, and a
+//! [`Text`] is what was read, with the label that messages call it by, [`Documents`] reads it into trees of [`Node`]s, and a
 //! [`Field`] walks such a tree and knows its own dotted path, so that whoever reads an object writes
 //! `pod.required("spec")?.optional("nodeName")?` and every error says file, line, column and field by itself.
 //!
@@ -8,10 +8,10 @@
 //! `0x10` and `010` are numbers, `<<` merges. Duplicate keys are errors. Depth and the growth by aliases are bounded.
 //!
 //! ```
-//! use traceflow_core::input::{Documents, Source};
+//! use traceflow_core::input::{Documents, Text};
 //!
-//! let source = Source::new("pod.yaml", "kind: Pod\nspec:\n  hostNetwork: 7\n");
-//! let document = Documents::new(&source).next().unwrap()?;
+//! let text = Text::new("pod.yaml", "kind: Pod\nspec:\n  hostNetwork: 7\n");
+//! let document = Documents::new(&text).next().unwrap()?;
 //! let pod = document.root();
 //! assert_eq!(&*pod.required("kind")?.string()?, "Pod");
 //! let mistake = pod.required("spec")?.required("hostNetwork")?.boolean().unwrap_err();
@@ -27,7 +27,7 @@ mod error;
 mod field;
 mod node;
 mod scalar;
-mod source;
+mod text;
 mod tree;
 
 pub use document::{Document, Documents};
@@ -35,4 +35,4 @@ pub use error::{BadInput, Place, Problem};
 pub(crate) use error::{meant, one_of, quoted};
 pub use field::Field;
 pub use node::{Entry, Node, Value};
-pub use source::Source;
+pub use text::Text;

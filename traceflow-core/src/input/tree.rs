@@ -9,7 +9,7 @@ use super::error::{BadInput, Place, Problem};
 use super::field::push_key;
 use super::node::{Entry, Node, Value};
 use super::scalar;
-use super::source::{Source, number};
+use super::text::{Text, number};
 
 /// Mappings and lists within each other. The deepest objects known, CustomResourceDefinitions, stay under 64.
 const MAX_DEPTH: usize = 128;
@@ -22,7 +22,7 @@ const LINEAR_SEARCH: usize = 16;
 
 /// Builds the tree of one document after the other.
 pub(super) struct Tree<'a> {
-    source: &'a Source,
+    text: &'a Text,
     open: Vec<Open>,
     anchors: HashMap<usize, Part>,
     copies: usize,
@@ -71,9 +71,9 @@ struct Key {
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(source: &'a Source) -> Self {
+    pub(super) fn new(text: &'a Text) -> Self {
         Self {
-            source,
+            text,
             open: Vec::new(),
             anchors: HashMap::new(),
             copies: 0,
@@ -270,7 +270,7 @@ impl<'a> Tree<'a> {
     fn check_depth(&self, more: usize, place: Place) -> Result<(), BadInput> {
         if self.open.len() + more > MAX_DEPTH {
             // Without the path, which would be as long as the nesting is deep.
-            return Err(BadInput::new("", Problem::TooDeep { limit: MAX_DEPTH }).at(self.source, place));
+            return Err(BadInput::new("", Problem::TooDeep { limit: MAX_DEPTH }).at(self.text, place));
         }
         Ok(())
     }
@@ -303,7 +303,7 @@ impl<'a> Tree<'a> {
     }
 
     fn error(&self, problem: Problem, place: Place) -> BadInput {
-        BadInput::new(self.path(), problem).at(self.source, place)
+        BadInput::new(self.path(), problem).at(self.text, place)
     }
 }
 

@@ -5,10 +5,10 @@
 //! [`BadInput`](crate::input::BadInput) that says where it is and what would be right.
 //!
 //! ```
-//! use traceflow_core::input::Source;
+//! use traceflow_core::input::Text;
 //! use traceflow_core::spec::Manifest;
 //!
-//! let file = Source::new("tf.yaml", "
+//! let file = Text::new("tf.yaml", "
 //! apiVersion: crd.antrea.io/v1beta1
 //! kind: Traceflow
 //! metadata: {name: who-drops-my-ping}

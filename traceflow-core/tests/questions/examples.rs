@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use traceflow_core::input::Source as Text;
+use traceflow_core::input::Text;
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{IpFamily, TcpFlags};
 use traceflow_core::plan::TcpFlagsMatch;
@@ -243,9 +243,9 @@ fn an_ipv4_address_written_as_ipv6_is_the_ipv4_address() {
 
 #[test]
 fn a_mistake_can_be_shown_with_its_line() {
-    let source = Text::new("tf.yaml", MANIFEST.replace("dstPort: 80", "dstPort: 99999"));
+    let text = Text::new("tf.yaml", MANIFEST.replace("dstPort: 80", "dstPort: 99999"));
     assert_eq!(
-        Manifest::read(&source).unwrap_err().excerpt(),
+        Manifest::read(&text).unwrap_err().excerpt(),
         "\
 error: spec.packet.transportHeader.tcp.dstPort: 99999 is out of range; use 1 to 65535
   --> tf.yaml:17:9

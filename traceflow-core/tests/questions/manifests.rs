@@ -1,6 +1,6 @@
 //! Wrong Traceflow manifests: mistakes that are seen without a cluster.
 
-use traceflow_core::input::Source;
+use traceflow_core::input::Text;
 use traceflow_core::spec::Manifest;
 
 use crate::world::MANIFEST;
@@ -18,8 +18,8 @@ fn each_mistake_in_a_manifest_gets_its_message_and_place() {
     assert!(SPEC.starts_with("spec:"));
     for (what, from, to, message) in CASES {
         assert!(MANIFEST.contains(from), "{what}: the manifest has no {from:?}");
-        let source = Source::new("tf.yaml", MANIFEST.replacen(from, to, 1));
-        match Manifest::read(&source) {
+        let text = Text::new("tf.yaml", MANIFEST.replacen(from, to, 1));
+        match Manifest::read(&text) {
             Ok(_) => panic!("{what}: accepted"),
             Err(mistake) => assert_eq!(mistake.to_string(), *message, "{what}"),
         }

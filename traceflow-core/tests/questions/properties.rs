@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
-use traceflow_core::input::Source as Text;
+use traceflow_core::input::Text;
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{IpFamily, Protocol, TcpFlags};
 use traceflow_core::plan::TcpFlagsMatch;

@@ -1,6 +1,6 @@
 //! Questions that are right in themselves, but not in this cluster.
 
-use traceflow_core::input::Source;
+use traceflow_core::input::Text;
 use traceflow_core::spec::Manifest;
 
 use crate::world::{MANIFEST, World};
@@ -12,8 +12,8 @@ type Case = (&'static str, &'static str, &'static str);
 fn what_the_cluster_lacks_is_bad_input_with_its_place() {
     for (what, spec, message) in CASES {
         let start = MANIFEST.find("spec:").unwrap();
-        let source = Source::new("tf.yaml", format!("{}spec:{spec}\n", &MANIFEST[..start]));
-        let manifests = Manifest::read(&source).unwrap_or_else(|mistake| panic!("{what}: {mistake}"));
+        let text = Text::new("tf.yaml", format!("{}spec:{spec}\n", &MANIFEST[..start]));
+        let manifests = Manifest::read(&text).unwrap_or_else(|mistake| panic!("{what}: {mistake}"));
         match manifests[0].plan(&World, &mut fastrand::Rng::with_seed(1)) {
             Ok(_) => panic!("{what}: accepted"),
             Err(mistake) => assert_eq!(mistake.to_string(), *message, "{what}"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use traceflow_core::input::{BadInput, Problem, Source};
+use traceflow_core::input::{BadInput, Problem, Text};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::Protocol;
 
@@ -173,7 +173,7 @@ impl ClusterBuilder {
     /// Adds the Kubernetes objects of a text; messages call it `yaml`.
     #[must_use]
     pub fn yaml(mut self, text: &str) -> Self {
-        let read = self.objects.read(&Source::new("yaml", text));
+        let read = self.objects.read(&Text::new("yaml", text));
         self.last = None;
         self.note(read)
     }

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use traceflow_core::input::{BadInput, Source};
+use traceflow_core::input::{BadInput, Text};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::{IpFamily, MacAddress};
 
@@ -121,7 +121,7 @@ impl Cluster {
     /// The first mistake, with its place; messages call the text `cluster`.
     pub fn from_yaml(text: &str) -> Result<Self, BadInput> {
         let mut objects = Objects::default();
-        objects.read(&Source::new("cluster", text))?;
+        objects.read(&Text::new("cluster", text))?;
         Self::new(objects)
     }
 

@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use traceflow_core::input::{BadInput, Documents, Field, Place, Problem, Source};
+use traceflow_core::input::{BadInput, Documents, Field, Place, Problem, Text};
 use traceflow_core::names::ObjectName;
 
 use crate::model::{EndpointSlice, Namespace, Node, Pod, Service};
@@ -29,12 +29,12 @@ pub(crate) use origin::Origin;
 /// The objects of a cluster as they were read, each with its place, not yet checked against each other.
 ///
 /// ```
-/// use traceflow_core::input::Source;
+/// use traceflow_core::input::Text;
 /// use traceflow_sim::Objects;
 ///
 /// let mut objects = Objects::default();
-/// objects.read(&Source::new("all.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: web}}"))?;
-/// objects.read(&Source::new("more.yaml", "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}"))?;
+/// objects.read(&Text::new("all.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: web}}"))?;
+/// objects.read(&Text::new("more.yaml", "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}"))?;
 /// assert_eq!(objects.unmodelled()[0].to_string(), "Deployment default/web (apps/v1)");
 /// # Ok::<(), traceflow_core::input::BadInput>(())
 /// ```
@@ -100,15 +100,15 @@ impl Objects {
     ///
     /// # Errors
     /// Its first mistake, with the place. The objects before it have been added.
-    pub fn read(&mut self, source: &Source) -> Result<(), BadInput> {
+    pub fn read(&mut self, text: &Text) -> Result<(), BadInput> {
         let mut empty = true;
-        for document in Documents::new(source) {
-            self.read_object(source, &document?.root(), None)?;
+        for document in Documents::new(text) {
+            self.read_object(text, &document?.root(), None)?;
             empty = false;
         }
         if empty {
             let expected = "Kubernetes objects";
-            return Err(BadInput::new("", Problem::Empty { expected }).at(source, Place::START));
+            return Err(BadInput::new("", Problem::Empty { expected }).at(text, Place::START));
         }
         Ok(())
     }
@@ -134,28 +134,28 @@ impl Objects {
 
     fn read_file(&mut self, path: &Path) -> Result<(), LoadError> {
         let bytes = std::fs::read(path).map_err(unreadable(path))?;
-        let source = Source::from_bytes(path.display().to_string(), &bytes)?;
-        Ok(self.read(&source)?)
+        let text = Text::from_bytes(path.display().to_string(), &bytes)?;
+        Ok(self.read(&text)?)
     }
 
     /// Reads one object. In a list such as `PodList`, `implied` is the kind that its items needn't repeat.
-    fn read_object(&mut self, source: &Source, object: &Field<'_>, implied: Option<&TypeMeta>) -> Result<(), BadInput> {
+    fn read_object(&mut self, text: &Text, object: &Field<'_>, implied: Option<&TypeMeta>) -> Result<(), BadInput> {
         let meta = TypeMeta::read(object, implied)?;
         let item_kind = meta.kind.strip_suffix("List");
         let Some(item_kind) = item_kind.filter(|_| object.optional("items").is_ok_and(|items| items.is_some())) else {
-            return self.read_single(source, object, &meta);
+            return self.read_single(text, object, &meta);
         };
         let implied = (!item_kind.is_empty()).then(|| TypeMeta {
             api_version: meta.api_version.clone(),
             kind: item_kind.into(),
         });
         for item in object.items("items")? {
-            self.read_object(source, &item, implied.as_ref())?;
+            self.read_object(text, &item, implied.as_ref())?;
         }
         Ok(())
     }
 
-    fn read_single(&mut self, source: &Source, object: &Field<'_>, meta: &TypeMeta) -> Result<(), BadInput> {
+    fn read_single(&mut self, text: &Text, object: &Field<'_>, meta: &TypeMeta) -> Result<(), BadInput> {
         let read: fn(&mut Self, &Field<'_>, Metadata, Origin) -> Result<(), BadInput> =
             match (&*meta.kind, meta.group()) {
                 ("Node", "") => Self::read_node,
@@ -173,7 +173,7 @@ impl Objects {
                     return Ok(());
                 }
             };
-        let mut origin = Origin::new(source, object);
+        let mut origin = Origin::new(text, object);
         let metadata = Metadata::read(object, &mut origin)?;
         read(self, object, metadata, origin)
     }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use traceflow_core::input::{BadInput, Field, Place, Problem, Source};
+use traceflow_core::input::{BadInput, Field, Place, Problem, Text};
 
 /// The place of an object and of those of its fields that other objects may contradict.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
     /// A text.
     Text {
-        source: Source,
+        text: Text,
         /// The object itself first, then its fields: path and place.
         places: Vec<(String, Place)>,
     },
@@ -18,9 +18,9 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    pub(super) fn new(source: &Source, object: &Field<'_>) -> Self {
+    pub(super) fn new(text: &Text, object: &Field<'_>) -> Self {
         Self::Text {
-            source: source.clone(),
+            text: text.clone(),
             places: vec![(object.path(), object.place())],
         }
     }
@@ -43,10 +43,10 @@ impl Origin {
     /// A mistake in the first noted field whose path holds `field`; in the object itself if there is none.
     pub(crate) fn error(&self, field: &str, problem: Problem) -> BadInput {
         match self {
-            Self::Text { source, places } => {
+            Self::Text { text, places } => {
                 let noted = places.iter().find(|(path, _)| path.contains(field));
                 match noted.or_else(|| places.first()) {
-                    Some((path, place)) => BadInput::new(path.clone(), problem).at(source, *place),
+                    Some((path, place)) => BadInput::new(path.clone(), problem).at(text, *place),
                     None => BadInput::new(field, problem),
                 }
             }
@@ -59,8 +59,8 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text { source, places } => {
-                f.write_str(source.label())?;
+            Self::Text { text, places } => {
+                f.write_str(text.label())?;
                 places.first().map_or(Ok(()), |(_, place)| write!(f, ":{place}"))
             }
             Self::Code(name) => f.write_str(name),

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
-use traceflow_core::input::{Documents, Source};
+use traceflow_core::input::{Documents, Text};
 use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
@@ -220,7 +220,7 @@ fn read_port(port: &DeclaredPort) -> ContainerPort {
 /// The policy as the index reads it: from its text.
 fn read_policy(policy: &PolicyObject) -> NetworkPolicy {
     let text = json!({"kind": "NetworkPolicy", "spec": policy.spec}).to_string();
-    let source = Source::new("policy.json", text);
+    let source = Text::new("policy.json", text);
     let document = Documents::new(&source).next().expect("a document").expect("JSON");
     NetworkPolicy::read(policy.object_name(), &document.root()).unwrap_or_else(|error| panic!("{error}"))
 }

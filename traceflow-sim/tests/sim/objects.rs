@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::{any, prop};
 use proptest::proptest;
 use proptest::sample::Index;
-use traceflow_core::input::Source;
+use traceflow_core::input::Text;
 use traceflow_core::inventory::Inventory;
 use traceflow_sim::{Cluster, LoadError, Objects};
 
@@ -392,7 +392,7 @@ fn an_address_of_a_pod_that_finished_may_be_anothers() {
 fn other_kinds_are_remembered() {
     let mut objects = Objects::default();
     let text = "{apiVersion: crd.antrea.io/v1beta1, kind: Egress, metadata: {name: out}}";
-    objects.read(&Source::new("egress.yaml", text)).unwrap();
+    objects.read(&Text::new("egress.yaml", text)).unwrap();
     let cluster = Cluster::new(objects).unwrap();
     assert_eq!(
         cluster.unmodelled()[0].to_string(),

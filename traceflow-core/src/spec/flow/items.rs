@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::words::WORDS;
-use crate::input::{BadInput, Place, Problem, Source};
+use crate::input::{BadInput, Place, Problem, Text};
 
 /// A flow cut into items, with the text for the places in messages.
 pub(super) struct Flow<'a> {
-    source: Source,
+    text: Text,
     pub(super) items: Vec<Item<'a>>,
 }
 
@@ -22,14 +22,14 @@ pub(super) struct Item<'a> {
 impl<'a> Flow<'a> {
     pub(super) fn new(label: &str, text: &'a str) -> Result<Self, BadInput> {
         let mut flow = Self {
-            source: Source::new(label, text),
+            text: Text::new(label, text),
             items: Vec::new(),
         };
         let mut rest = Cursor { text, column: 1 };
         rest.skip_spaces();
         if rest.text.is_empty() {
             let expected = "a flow such as tcp,tcp_dst=80";
-            return Err(BadInput::new("", Problem::Empty { expected }).at(&flow.source, Place::START));
+            return Err(BadInput::new("", Problem::Empty { expected }).at(&flow.text, Place::START));
         }
         // With more different words than there are, one of these is wrong: no need to read on.
         while !rest.text.is_empty() && flow.items.len() <= WORDS.len() {
@@ -64,7 +64,7 @@ impl<'a> Flow<'a> {
 
     pub(super) fn error(&self, item: &Item<'_>, problem: Problem) -> BadInput {
         let word: String = item.word.chars().take(24).flat_map(char::escape_debug).collect();
-        BadInput::new(word, problem).at(&self.source, self.place(item))
+        BadInput::new(word, problem).at(&self.text, self.place(item))
     }
 
     fn place(&self, item: &Item<'_>) -> Place {

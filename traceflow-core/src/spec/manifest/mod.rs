@@ -63,14 +63,14 @@ impl Manifest {
     ///
     /// # Errors
     /// The first mistake, with its place.
-    pub fn read(source: &input::Source) -> Result<Vec<Self>, BadInput> {
+    pub fn read(text: &input::Text) -> Result<Vec<Self>, BadInput> {
         let mut manifests = Vec::new();
-        for document in Documents::new(source) {
+        for document in Documents::new(text) {
             read_document(&Arc::new(document?), &mut manifests)?;
         }
         if manifests.is_empty() {
             let expected = "a Traceflow object";
-            return Err(BadInput::new("", Problem::Empty { expected }).at(source, input::Place::START));
+            return Err(BadInput::new("", Problem::Empty { expected }).at(text, input::Place::START));
         }
         Ok(manifests)
     }

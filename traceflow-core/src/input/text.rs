@@ -6,12 +6,12 @@ use super::error::{BadInput, Place, Problem};
 
 /// A text from outside and what messages call it. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct Text {
     label: Arc<str>,
     text: Arc<str>,
 }
 
-impl Source {
+impl Text {
     /// `text`, called `label` in messages: mostly the name of the file it came from.
     pub fn new(label: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Source {
     }
 
     /// The text.
-    pub fn text(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
