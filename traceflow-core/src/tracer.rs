@@ -37,8 +37,8 @@ pub struct Tracer {
 
 impl Tracer {
     /// A tracer to be, which knows names and addresses from `inventory`.
-    pub fn builder(inventory: Arc<dyn Inventory>) -> Builder {
-        Builder {
+    pub fn builder(inventory: Arc<dyn Inventory>) -> TracerBuilder {
+        TracerBuilder {
             inventory,
             predictor: None,
             datapaths: Vec::new(),
@@ -104,14 +104,14 @@ impl fmt::Debug for Tracer {
 }
 
 /// What a [`Tracer`] is made of.
-pub struct Builder {
+pub struct TracerBuilder {
     inventory: Arc<dyn Inventory>,
     predictor: Option<Arc<dyn Predictor>>,
     datapaths: Vec<Arc<dyn Datapath>>,
     seed: Option<u64>,
 }
 
-impl Builder {
+impl TracerBuilder {
     /// Narrows traces to the predicted path and explains silence with the prediction.
     #[must_use]
     pub fn predictor(mut self, predictor: Arc<dyn Predictor>) -> Self {
@@ -173,9 +173,9 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for TracerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("TracerBuilder")
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }

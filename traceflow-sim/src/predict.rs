@@ -40,7 +40,7 @@ impl Entry {
                     .pod_record(pod)
                     .node
                     .ok_or_else(|| open("the source Pod has no node"))?;
-                let mac = Some(packet.src_mac);
+                let mac = Some(packet.source_mac);
                 Ok(Self {
                     node,
                     arrival: Arrival::Pod { pod, mac },

@@ -30,10 +30,10 @@ pub(super) fn build(inventory: &dyn Inventory, journey: &Journey, wanted: &Wante
     let family = wanted.family;
     let from = pod(inventory, &journey.from)?;
     let source = address(&from, family)?;
-    let (destination, dst_mac) = far_end(inventory, &from, &journey.to, family)?;
+    let (destination, destination_mac) = far_end(inventory, &from, &journey.to, family)?;
     Ok(Packet {
-        src_mac: mac(&from)?,
-        dst_mac,
+        source_mac: mac(&from)?,
+        destination_mac,
         ip: ip_header(source, destination)?,
         transport: transport(wanted),
         nonce: wanted.nonce,
@@ -77,8 +77,8 @@ fn far_end(
         Destination::Pod(name) => {
             let to = pod(inventory, name)?;
             let near = to.node == from.node;
-            let dst_mac = if near { mac(&to)? } else { gateway_mac(inventory, from)? };
-            Ok((address(&to, family)?, dst_mac))
+            let destination_mac = if near { mac(&to)? } else { gateway_mac(inventory, from)? };
+            Ok((address(&to, family)?, destination_mac))
         }
     }
 }

@@ -20,15 +20,15 @@ pub(super) fn packet() -> impl Strategy<Value = Packet> {
             prop_oneof![transport(), icmp().prop_map(Transport::Icmpv6)]
         ),
     ];
-    (any::<[u8; 6]>(), any::<[u8; 6]>(), layers, edged_u64()).prop_map(|(src_mac, dst_mac, (ip, transport), nonce)| {
-        Packet {
-            src_mac: MacAddress(src_mac),
-            dst_mac: MacAddress(dst_mac),
+    (any::<[u8; 6]>(), any::<[u8; 6]>(), layers, edged_u64()).prop_map(
+        |(source_mac, destination_mac, (ip, transport), nonce)| Packet {
+            source_mac: MacAddress(source_mac),
+            destination_mac: MacAddress(destination_mac),
             ip,
             transport,
             nonce: Nonce(nonce),
-        }
-    })
+        },
+    )
 }
 
 /// Any patch of a packet.

@@ -243,8 +243,8 @@ impl<H: Into<IpHeader>> IpBuilder<H> {
     pub fn transport(self, transport: Transport) -> Result<Packet, PacketError> {
         let EthernetBuilder { source, destination } = self.ethernet;
         let packet = Packet {
-            src_mac: source,
-            dst_mac: destination,
+            source_mac: source,
+            destination_mac: destination,
             ip: self.header.into().with_ttl(self.ttl).with_dscp(self.dscp),
             transport,
             nonce: self.nonce,

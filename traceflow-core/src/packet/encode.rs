@@ -151,8 +151,8 @@ fn write_frame(packet: &Packet, out: &mut FrameBytes) {
 
 #[inline]
 fn write_ethernet(packet: &Packet, ether_type: u16, out: &mut FrameBytes) {
-    out[0..6].copy_from_slice(&packet.dst_mac.0);
-    out[6..12].copy_from_slice(&packet.src_mac.0);
+    out[0..6].copy_from_slice(&packet.destination_mac.0);
+    out[6..12].copy_from_slice(&packet.source_mac.0);
     out[12..14].copy_from_slice(&ether_type.to_be_bytes());
 }
 
@@ -334,7 +334,8 @@ mod tests {
 
     /// The frame as etherparse builds it. It has neither SCTP nor IPv4's reserved flag.
     fn built_by_etherparse(packet: &Packet) -> Vec<u8> {
-        let builder = PacketBuilder::ethernet2(packet.src_mac.0, packet.dst_mac.0).ip(etherparse_ip(&packet.ip));
+        let builder =
+            PacketBuilder::ethernet2(packet.source_mac.0, packet.destination_mac.0).ip(etherparse_ip(&packet.ip));
         let nonce = packet.nonce.0.to_be_bytes();
         let mut frame = vec![0; 100];
         let length = match packet.transport {

@@ -23,9 +23,9 @@ pub use template::{Patch, Template};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
     /// Source MAC address.
-    pub src_mac: MacAddress,
+    pub source_mac: MacAddress,
     /// Destination MAC address: the Pod's on the same subnet, else the gateway's.
-    pub dst_mac: MacAddress,
+    pub destination_mac: MacAddress,
     /// The network header.
     pub ip: IpHeader,
     /// The transport header.

@@ -35,7 +35,7 @@ impl Sender {
     pub(super) fn find(inventory: &dyn Inventory, source: &Source) -> Result<Self, BadInput> {
         match source {
             Source::Pod(name) => running_pod(inventory, name, "spec.source.pod").map(Self::Pod),
-            Source::Ip(address) => Ok(Self::Address(*address)),
+            Source::Address(address) => Ok(Self::Address(*address)),
         }
     }
 
@@ -59,7 +59,7 @@ impl Receiver {
         match destination {
             Destination::Pod(name) => running_pod(inventory, name, "spec.destination.pod").map(Self::Pod),
             Destination::Service(name) => service(inventory, name).map(Self::Service),
-            Destination::Ip(address) => Ok(Self::Address(*address)),
+            Destination::Address(address) => Ok(Self::Address(*address)),
         }
     }
 

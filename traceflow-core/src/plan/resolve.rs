@@ -75,10 +75,10 @@ impl Resolver<'_> {
             return Err(to_itself(&receiver));
         }
         let node = node_of(self.inventory, &pod)?;
-        let src_mac = pod.mac.ok_or_else(|| unknown_mac(source))?;
+        let source_mac = pod.mac.ok_or_else(|| unknown_mac(source))?;
         let packet = Packet {
-            src_mac,
-            dst_mac: first_hop(&node, &to),
+            source_mac,
+            destination_mac: first_hop(&node, &to),
             transport: self.transport(&receiver, family)?,
             ip: self.ip_header(from.address, to.address)?,
             nonce: Nonce::random(self.random),

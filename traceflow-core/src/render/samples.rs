@@ -402,8 +402,8 @@ fn echo() -> Transport {
 
 fn injected(destination: End, transport: Transport, hops: Vec<Hop>, verdict: Verdict) -> Trace {
     let packet = Packet {
-        src_mac: MacAddress([2, 0, 0, 0, 0, 1]),
-        dst_mac: MacAddress([2, 0, 0, 0, 0, 2]),
+        source_mac: MacAddress([2, 0, 0, 0, 0, 1]),
+        destination_mac: MacAddress([2, 0, 0, 0, 0, 2]),
         ip: IpHeader::V4(Ipv4Header {
             source: [172, 16, 5, 11].into(),
             destination: [172, 16, 5, 12].into(),

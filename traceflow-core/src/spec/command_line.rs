@@ -69,13 +69,13 @@ impl CommandLine<'_> {
         }
         if let Some(text) = self.source {
             builder = builder.source(match text.parse::<IpAddr>() {
-                Ok(address) => Source::Ip(address.to_canonical()),
+                Ok(address) => Source::Address(address.to_canonical()),
                 Err(_) => Source::Pod(object_name("-S", text)?),
             });
         }
         if let Some(text) = self.destination {
             builder = match text.parse::<IpAddr>() {
-                Ok(address) => builder.destination(Destination::Ip(address.to_canonical())),
+                Ok(address) => builder.destination(Destination::Address(address.to_canonical())),
                 Err(_) => {
                     let (destination, choice) = named(object_name("-D", text)?, inventory)?;
                     let builder = builder.destination(destination);

@@ -18,7 +18,7 @@ impl TraceSpec {
     ///
     /// let spec = TraceSpec::builder()
     ///     .source(Source::Pod(ObjectName::new("default", "pod1")))
-    ///     .destination(Destination::Ip([10, 0, 0, 7].into()))
+    ///     .destination(Destination::Address([10, 0, 0, 7].into()))
     ///     .packet("icmp".parse()?)
     ///     .build()?;
     /// assert_eq!(
@@ -59,7 +59,7 @@ impl TraceSpec {
 fn from(source: &Source) -> Value {
     match source {
         Source::Pod(name) => named("pod", name),
-        Source::Ip(address) => json!({ "ip": address }),
+        Source::Address(address) => json!({ "ip": address }),
     }
 }
 
@@ -67,7 +67,7 @@ fn to(destination: &Destination) -> Value {
     match destination {
         Destination::Pod(name) => named("pod", name),
         Destination::Service(name) => named("service", name),
-        Destination::Ip(address) => json!({ "ip": address }),
+        Destination::Address(address) => json!({ "ip": address }),
     }
 }
 

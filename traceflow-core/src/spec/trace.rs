@@ -67,7 +67,7 @@ pub enum Source {
     /// A Pod.
     Pod(ObjectName),
     /// An address, in live traffic only.
-    Ip(IpAddr),
+    Address(IpAddr),
 }
 
 /// Where the packet goes.
@@ -78,7 +78,7 @@ pub enum Destination {
     /// A Service, by its cluster address.
     Service(ObjectName),
     /// An address.
-    Ip(IpAddr),
+    Address(IpAddr),
 }
 
 impl TraceSpec {
@@ -205,7 +205,7 @@ impl TraceSpecBuilder {
         }
         let source = match self.source {
             Some(Source::Pod(name)) => name,
-            Some(Source::Ip(_)) => {
+            Some(Source::Address(_)) => {
                 return Err(unsupported(
                     "spec.source.ip",
                     "a packet can only be injected at a Pod",
@@ -236,10 +236,10 @@ impl TraceSpecBuilder {
     }
 
     fn check_family(&self) -> Result<(), BadInput> {
-        if let Some(Source::Ip(address)) = self.source {
+        if let Some(Source::Address(address)) = self.source {
             check_address("spec.source.ip", address, self.packet.family)?;
         }
-        if let Some(Destination::Ip(address)) = self.destination {
+        if let Some(Destination::Address(address)) = self.destination {
             check_address("spec.destination.ip", address, self.packet.family)?;
         }
         Ok(())
@@ -297,7 +297,7 @@ fn check_injectable(packet: &PacketSpec, destination: &Destination) -> Result<()
     };
     match destination {
         Destination::Service(_) => Ok(()),
-        Destination::Pod(_) | Destination::Ip(_) => Err(transport.missing_destination_port()),
+        Destination::Pod(_) | Destination::Address(_) => Err(transport.missing_destination_port()),
     }
 }
 

@@ -163,7 +163,10 @@ fn a_name_means_the_pod_before_the_service_and_the_result_says_so() {
 
 #[test]
 fn live_traffic_may_come_from_an_address_or_from_anywhere() {
-    for (source, expected) in [(Some("8.8.8.8"), Some(Source::Ip([8, 8, 8, 8].into()))), (None, None)] {
+    for (source, expected) in [
+        (Some("8.8.8.8"), Some(Source::Address([8, 8, 8, 8].into()))),
+        (None, None),
+    ] {
         let line = CommandLine {
             source,
             destination: Some("pod1"),

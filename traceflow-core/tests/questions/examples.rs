@@ -196,7 +196,7 @@ fn live_traffic_needs_only_one_pod() {
     assert_eq!(
         live("  source: {ip: 8.8.8.8}\n  destination: {pod: pod1, namespace: default}\n"),
         expected(
-            Some(Source::Ip([8, 8, 8, 8].into())),
+            Some(Source::Address([8, 8, 8, 8].into())),
             Some(Destination::Pod(pod("pod1")))
         )
     );
@@ -237,7 +237,7 @@ fn an_ipv4_address_written_as_ipv6_is_the_ipv4_address() {
     let manifests = read(&text);
     assert!(matches!(
         manifests[0].spec().ask(),
-        Ask::Inject { destination: Destination::Ip(address), .. } if address.is_ipv4()
+        Ask::Inject { destination: Destination::Address(address), .. } if address.is_ipv4()
     ));
 }
 

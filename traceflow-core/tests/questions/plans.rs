@@ -125,8 +125,8 @@ fn the_first_hop_is_the_pod_on_the_same_node_and_else_the_gateway() {
     ] {
         let flow = if destination == "web" { "" } else { "icmp" };
         let plan = plan("pod1", destination, flow);
-        assert_eq!(packet(&plan).dst_mac, mac, "{destination}");
-        assert_eq!(packet(&plan).src_mac, mac_of(1));
+        assert_eq!(packet(&plan).destination_mac, mac, "{destination}");
+        assert_eq!(packet(&plan).source_mac, mac_of(1));
     }
 }
 

@@ -128,11 +128,14 @@ fn question() -> impl Strategy<Value = TraceSpec> {
         .prop_map(|name| ObjectName::new("default", name));
     let address = select(vec!["10.0.1.1", "10.96.0.1", "8.8.8.8", "fd00:2::6"])
         .prop_map(|text| text.parse::<IpAddr>().expect("an address"));
-    let source = prop_oneof![name.clone().prop_map(Source::Pod), address.clone().prop_map(Source::Ip)];
+    let source = prop_oneof![
+        name.clone().prop_map(Source::Pod),
+        address.clone().prop_map(Source::Address)
+    ];
     let destination = prop_oneof![
         name.clone().prop_map(Destination::Pod),
         name.prop_map(Destination::Service),
-        address.prop_map(Destination::Ip),
+        address.prop_map(Destination::Address),
     ];
     let ends = (option::of(source), option::of(destination));
     (ends, packet(), any::<[bool; 2]>(), 1..=300u64).prop_filter_map(

@@ -98,8 +98,8 @@ pub(crate) fn inject_to(destination: u8, source_port: u16) -> Plan {
 
 pub(crate) fn packet_to(destination: u8, source_port: u16) -> Packet {
     Packet {
-        src_mac: MacAddress([2, 0, 0, 0, 0, 1]),
-        dst_mac: MacAddress([2, 0, 0, 0, 0, 2]),
+        source_mac: MacAddress([2, 0, 0, 0, 0, 1]),
+        destination_mac: MacAddress([2, 0, 0, 0, 0, 2]),
         ip: IpHeader::V4(Ipv4Header {
             source: pod_address(1),
             destination: pod_address(destination),

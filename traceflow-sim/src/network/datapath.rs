@@ -75,7 +75,7 @@ impl Datapath for SimDatapath {
         self.fabric.node(self.node).accepts_packets()?;
         let arrival = Arrival::Pod {
             pod: self.port(pod)?,
-            mac: Some(packet.src_mac),
+            mac: Some(packet.source_mac),
         };
         tracing::debug!(node = %self.node(), %pod, nonce = %packet.nonce, "inject");
         let flight = Flight {

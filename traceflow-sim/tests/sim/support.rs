@@ -152,8 +152,8 @@ impl Asking {
             node: None,
         };
         let packet = Packet {
-            src_mac: pod.mac.unwrap(),
-            dst_mac: MacAddress([0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff]),
+            source_mac: pod.mac.unwrap(),
+            destination_mac: MacAddress([0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff]),
             ip,
             transport: self.transport.clone(),
             nonce: Nonce(0x0123_4567_89ab_cdef),

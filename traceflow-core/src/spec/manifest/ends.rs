@@ -14,7 +14,7 @@ pub(super) fn source(field: &Field<'_>, live: bool, builder: TraceSpecBuilder) -
         return Ok(builder);
     };
     if end.key == "ip" {
-        return Ok(builder.source(Source::Ip(address(&end.field)?)));
+        return Ok(builder.source(Source::Address(address(&end.field)?)));
     }
     if !live && end.namespace.is_none() {
         // Antrea's admission demands it of the Pod that a packet is injected at.
@@ -30,7 +30,7 @@ pub(super) fn destination(field: &Field<'_>, builder: TraceSpecBuilder) -> Resul
         return Ok(builder);
     };
     if end.key == "ip" {
-        return Ok(builder.destination(Destination::Ip(address(&end.field)?)));
+        return Ok(builder.destination(Destination::Address(address(&end.field)?)));
     }
     let key = end.key;
     let (name, builder) = end.name("destination namespace", builder)?;
