@@ -1,0 +1,27 @@
+//! Properties that this crate has no type for.
+
+use super::{Reader, Writer};
+
+/// A property as it came: what it is and what stood in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Property {
+    /// Its type.
+    pub kind: u16,
+    /// What follows its header, without padding.
+    pub body: Vec<u8>,
+}
+
+impl Property {
+    pub(crate) fn new(kind: u16, mut body: Reader<'_>) -> Self {
+        Self {
+            kind,
+            body: body.rest().to_vec(),
+        }
+    }
+
+    pub(crate) fn encode_all(properties: &[Self], writer: &mut Writer<'_>) {
+        for property in properties {
+            writer.property(property.kind, "a property", |writer| writer.bytes(&property.body));
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! Any message, in the form that reading gives it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::option;
+use proptest::prelude::{BoxedStrategy, Just, Strategy, any};
+use proptest::{collection, prop_oneof};
+use traceflow_openflow::action::{
+    Action, Conntrack, Controller, Destination, Learn, LearnFlags, Nat, NatFlags, SetField, Source, Spec,
+    WrittenResult, Zone,
+};
+use traceflow_openflow::field::{Field, Subfield, Value};
+use traceflow_openflow::instruction::Instruction;
+use traceflow_openflow::matching::{FieldMatch, Match};
+use traceflow_openflow::message::{
+    AsyncConfig, BundleControl, BundleFlags, CtFlush, Echo, ErrorMessage, FeaturesReply, FlowFlags, FlowMod, Hello,
+    Message, NiciraPacketIn, PacketIn, PacketIn2, PacketOut, RoleMessage, SetControllerId, SetPacketInFormat,
+    SwitchConfig, TlvMapping, TlvTable, TlvTableMod, Tuple,
+};
+use traceflow_openflow::wire::Property;
+use traceflow_openflow::{NICIRA, Port, Version};
+
+/// What `message` is after a journey in `version`, which can't tell everything.
+pub(crate) fn in_version(mut message: Message, version: Version) -> Message {
+    if version == Version::V1_5 {
+        return message;
+    }
+    match &mut message {
+        Message::FlowMod(flow) => flow.importance = 0,
+        Message::RoleRequest(role) | Message::RoleReply(role) => role.short_id = 0,
+        Message::SetAsync(config) => *config = six_masks(config),
+        Message::PacketOut(out) => out.metadata = Match::new().with(Field::OXM_OF_IN_PORT, out.port().0.into()),
+        _ => {}
+    }
+    message
+}
+
+/// OpenFlow 1.3 always says six masks, in its own order.
+fn six_masks(config: &AsyncConfig) -> AsyncConfig {
+    let mask = |kind| {
+        config
+            .masks
+            .iter()
+            .find(|(of, _)| *of == kind)
+            .map_or(0, |(_, mask)| *mask)
+    };
+    let order = [1_u16, 0, 3, 2, 5, 4].map(Into::into);
+    AsyncConfig {
+        masks: order.into_iter().map(|kind| (kind, mask(kind))).collect(),
+    }
+}
+
+pub(crate) fn message() -> BoxedStrategy<Message> {
+    let simple = prop_oneof![
+        (option::of(any::<u32>()), properties(2..9))
+            .prop_map(|(versions, unknown)| Message::Hello(Hello { versions, unknown })),
+        error().prop_map(Message::Error),
+        bytes(20).prop_map(|data| Message::EchoRequest(Echo { data })),
+        bytes(20).prop_map(|data| Message::EchoReply(Echo { data })),
+        any::<(u64, u32, u8, u8, u32)>().prop_map(|(datapath_id, buffers, tables, auxiliary_id, capabilities)| {
+            Message::FeaturesReply(FeaturesReply {
+                datapath_id,
+                buffers,
+                tables,
+                auxiliary_id,
+                capabilities,
+            })
+        }),
+        any::<(u16, u16)>()
+            .prop_map(|(flags, miss_send_len)| Message::SetConfig(SwitchConfig { flags, miss_send_len })),
+        any::<(u32, u16, u64)>().prop_map(|(role, short_id, generation)| {
+            Message::RoleRequest(RoleMessage {
+                role: role.into(),
+                short_id,
+                generation,
+            })
+        }),
+        collection::btree_map(0_u16..6, any::<u32>(), 0..6).prop_map(|masks| {
+            Message::SetAsync(AsyncConfig {
+                masks: masks.into_iter().map(|(kind, mask)| (kind.into(), mask)).collect(),
+            })
+        }),
+        any::<u32>().prop_map(|format| Message::SetPacketInFormat(SetPacketInFormat { format: format.into() })),
+        any::<u16>().prop_map(|id| Message::SetControllerId(SetControllerId { id })),
+        (any::<(u32, u16, u16)>(), properties(0..9)).prop_map(|((bundle, step, flags), properties)| {
+            Message::BundleControl(BundleControl {
+                bundle,
+                step: step.into(),
+                flags: BundleFlags(flags),
+                properties,
+            })
+        }),
+        (any::<u16>(), mappings()).prop_map(|(command, mappings)| {
+            Message::TlvTableMod(TlvTableMod {
+                command: command.into(),
+                mappings,
+            })
+        }),
+        (any::<(u32, u16)>(), mappings()).prop_map(|((max_option_space, max_fields), mappings)| {
+            Message::TlvTableReply(TlvTable {
+                max_option_space,
+                max_fields,
+                mappings,
+            })
+        }),
+        ct_flush().prop_map(Message::CtFlush),
+        Just(Message::BarrierRequest),
+        Just(Message::TlvTableRequest),
+    ];
+    prop_oneof![
+        2 => simple,
+        3 => flow_mod().prop_map(Message::FlowMod),
+        2 => packet_out().prop_map(Message::PacketOut),
+        1 => packet_in().prop_map(Message::PacketIn),
+        1 => packet_in().prop_map(|packet_in| Message::NiciraPacketIn(NiciraPacketIn(packet_in))),
+        1 => packet_in2().prop_map(Message::PacketIn2),
+        1 => packet_in2().prop_map(Message::Resume),
+    ]
+    .boxed()
+}
+
+fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    collection::vec(any::<u8>(), 0..most)
+}
+
+/// Of types that are not known.
+fn properties(least: std::ops::Range<u16>) -> impl Strategy<Value = Vec<Property>> {
+    let property = (least.end + 100..1000, bytes(12)).prop_map(|(kind, body)| Property { kind, body });
+    collection::vec(property, 0..3)
+}
+
+fn error() -> impl Strategy<Value = ErrorMessage> {
+    let standard =
+        (0_u16..20, any::<u16>(), bytes(70)).prop_map(|(kind, code, data)| ErrorMessage::new(kind, code, data));
+    let nicira = (any::<u16>(), bytes(70)).prop_map(|(code, data)| ErrorMessage {
+        kind: 0xffff,
+        code,
+        experimenter: Some(NICIRA),
+        data,
+    });
+    prop_oneof![standard, nicira]
+}
+
+fn mappings() -> impl Strategy<Value = Vec<TlvMapping>> {
+    let mapping = any::<(u16, u8, u8, u16)>().prop_map(|(class, kind, length, index)| TlvMapping {
+        class,
+        kind,
+        length,
+        index,
+    });
+    collection::vec(mapping, 0..4)
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    // Not an IPv4 address in an IPv6 one: such a one is read as IPv4.
+    prop_oneof![
+        any::<u32>().prop_map(|address| IpAddr::V4(Ipv4Addr::from(address))),
+        any::<u128>().prop_map(|address| IpAddr::V6(Ipv6Addr::from(address | 1 << 127))),
+    ]
+}
+
+fn ct_flush() -> impl Strategy<Value = CtFlush> {
+    let tuple = || {
+        (
+            option::of(address()),
+            option::of(address()),
+            any::<[Option<u16>; 3]>(),
+            any::<[Option<u8>; 2]>(),
+        )
+            .prop_map(
+                |(source, destination, [source_port, destination_port, icmp_id], [icmp_type, icmp_code])| Tuple {
+                    source,
+                    destination,
+                    source_port,
+                    destination_port,
+                    icmp_id,
+                    icmp_type,
+                    icmp_code,
+                },
+            )
+    };
+    (
+        any::<u8>(),
+        option::of(tuple()),
+        option::of(tuple()),
+        any::<Option<u16>>(),
+        properties(0..9),
+    )
+        .prop_map(|(protocol, original, reply, zone, unknown)| CtFlush {
+            protocol,
+            original,
+            reply,
+            zone,
+            unknown,
+        })
+}
+
+fn packet_in() -> impl Strategy<Value = PacketIn> {
+    let head = (option::of(0..u32::MAX), any::<(u16, u8, u8, u64)>());
+    (head, matching(), bytes(80)).prop_map(|((buffer, (total_len, reason, table, cookie)), metadata, packet)| {
+        PacketIn {
+            buffer,
+            total_len,
+            reason: reason.into(),
+            table,
+            cookie,
+            metadata,
+            packet,
+        }
+    })
+}
+
+fn packet_in2() -> impl Strategy<Value = PacketIn2> {
+    let numbers = any::<(Option<u32>, Option<u32>, Option<u8>, Option<u64>, Option<u8>)>();
+    (
+        bytes(80),
+        numbers,
+        matching(),
+        bytes(20),
+        option::of(bytes(40)),
+        properties(0..9),
+    )
+        .prop_map(
+            |(packet, (full_len, buffer, table, cookie, reason), metadata, userdata, continuation, unknown)| {
+                PacketIn2 {
+                    packet,
+                    full_len,
+                    buffer,
+                    table,
+                    cookie,
+                    reason: reason.map(Into::into),
+                    metadata,
+                    userdata,
+                    continuation,
+                    unknown,
+                }
+            },
+        )
+}
+
+fn packet_out() -> impl Strategy<Value = PacketOut> {
+    let port_only = any::<u32>().prop_map(|port| Match::new().with(Field::OXM_OF_IN_PORT, port.into()));
+    (
+        option::of(0..u32::MAX),
+        prop_oneof![port_only, matching()],
+        actions(),
+        bytes(80),
+    )
+        .prop_map(|(buffer, metadata, actions, packet)| PacketOut {
+            buffer,
+            metadata,
+            actions,
+            packet,
+        })
+}
+
+fn flow_mod() -> impl Strategy<Value = FlowMod> {
+    let numbers = any::<((u64, u64), (u8, u8), (u16, u16, u16), (u32, u32), (u16, u16))>();
+    (
+        numbers,
+        option::of(0..u32::MAX),
+        matching(),
+        collection::vec(instruction(), 0..4),
+    )
+        .prop_map(
+            |((cookies, (table, command), times, outs, (flags, importance)), buffer, matching, instructions)| FlowMod {
+                command: command.into(),
+                table,
+                cookie: cookies.0,
+                cookie_mask: cookies.1,
+                idle_timeout: times.0,
+                hard_timeout: times.1,
+                priority: times.2,
+                buffer,
+                out_port: Port(outs.0),
+                out_group: outs.1,
+                flags: FlowFlags(flags),
+                importance,
+                matching,
+                instructions,
+            },
+        )
+}
+
+fn instruction() -> impl Strategy<Value = Instruction> {
+    prop_oneof![
+        any::<u8>().prop_map(Instruction::GotoTable),
+        any::<(u64, u64)>().prop_map(|(metadata, mask)| Instruction::WriteMetadata { metadata, mask }),
+        actions().prop_map(Instruction::WriteActions),
+        actions().prop_map(Instruction::ApplyActions),
+        Just(Instruction::ClearActions),
+        any::<u32>().prop_map(Instruction::Meter),
+        (7_u16..0xffff, collection::vec(any::<u8>(), 4..=4))
+            .prop_map(|(kind, body)| Instruction::Unknown { kind, body }),
+    ]
+}
+
+/// Fields of every class and width, known and unknown.
+fn field() -> impl Strategy<Value = Field> {
+    prop_oneof![
+        (0_u8..16).prop_map(Field::register),
+        (0_u8..8).prop_map(Field::packet_register),
+        (0_u8..4).prop_map(Field::wide_register),
+        Just(Field::OXM_OF_IN_PORT),
+        Just(Field::OXM_OF_ETH_TYPE),
+        Just(Field::OXM_OF_IPV6_SRC),
+        Just(Field::NXM_NX_CT_STATE),
+        Just(Field::ONFOXM_ET_TCP_FLAGS),
+        (0_u8..64).prop_map(Field::tunnel_metadata),
+        (2_u16..0x7fff, 0_u8..128).prop_map(|(class, number)| Field::new(class, number)),
+    ]
+}
+
+fn value(field: Field) -> impl Strategy<Value = Value> {
+    match field.bytes() {
+        Some(width) => collection::vec(any::<u8>(), width).boxed(),
+        None => collection::vec(any::<u8>(), 0..100).boxed(),
+    }
+    .prop_map(|bytes| Value::from_bytes(&bytes))
+}
+
+fn value_and_mask(field: Field) -> impl Strategy<Value = (Value, Option<Value>)> {
+    value(field).prop_flat_map(|value| {
+        let mask = collection::vec(any::<u8>(), value.bytes().len()).prop_map(|bytes| Value::from_bytes(&bytes));
+        (Just(value), option::of(mask))
+    })
+}
+
+fn matching() -> impl Strategy<Value = Match> {
+    let condition = field()
+        .prop_flat_map(|field| value_and_mask(field).prop_map(move |(value, mask)| FieldMatch { field, value, mask }));
+    collection::vec(condition, 0..5).prop_map(|fields| Match { fields })
+}
+
+fn subfield() -> impl Strategy<Value = Subfield> {
+    (0_u8..16, 0_u16..32).prop_flat_map(|(register, offset)| {
+        (1..=32 - offset).prop_map(move |bits| Subfield::new(Field::register(register), offset, bits))
+    })
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    collection::vec(action(), 0..4)
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    simple_action().prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            collection::vec(inner.clone(), 0..3).prop_map(Action::Clone),
+            conntrack(inner).prop_map(|conntrack| Action::Conntrack(Box::new(conntrack))),
+        ]
+    })
+}
+
+fn simple_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        any::<(u32, u16)>().prop_map(|(port, max_len)| Action::Output {
+            port: Port(port),
+            max_len
+        }),
+        (subfield(), any::<u16>()).prop_map(|(source, max_len)| Action::OutputField { source, max_len }),
+        any::<u32>().prop_map(Action::Group),
+        (option::of(0_u32..0xff00), option::of(0_u8..255), any::<bool>()).prop_map(|(port, table, conntrack)| {
+            Action::Resubmit {
+                port: port.map(Port),
+                table,
+                conntrack,
+            }
+        }),
+        set_field().prop_map(Action::SetField),
+        (subfield(), subfield()).prop_map(|(source, destination)| Action::Move {
+            source: Subfield {
+                bits: destination.bits,
+                ..source
+            },
+            destination,
+        }),
+        nat().prop_map(Action::Nat),
+        Just(Action::ConntrackClear),
+        controller().prop_map(Action::Controller),
+        (any::<u32>(), 1_u8..64, any::<u8>()).prop_map(|(id, clause, clauses)| Action::Conjunction {
+            id,
+            clause,
+            clauses
+        }),
+        learn().prop_map(|learn| Action::Learn(Box::new(learn))),
+        // Longer ones are filled with zeros.
+        prop_oneof![collection::vec(any::<u8>(), 6), collection::vec(any::<u8>(), 14)].prop_map(Action::Note),
+        Just(Action::DecTtl),
+        any::<u32>().prop_map(Action::Meter),
+        any::<u16>().prop_map(Action::PushVlan),
+        Just(Action::PopVlan),
+        Just(Action::Exit),
+        (100_u16..0xffff, collection::vec(any::<u8>(), 4)).prop_map(|(kind, body)| Action::Unknown { kind, body }),
+    ]
+}
+
+fn set_field() -> impl Strategy<Value = SetField> {
+    let any_bits = field()
+        .prop_flat_map(|field| value_and_mask(field).prop_map(move |(value, mask)| SetField { field, value, mask }));
+    prop_oneof![
+        any_bits,
+        (subfield(), any::<u64>()).prop_map(|(destination, value)| SetField::bits(destination, value))
+    ]
+}
+
+fn conntrack(inner: impl Strategy<Value = Action> + 'static) -> impl Strategy<Value = Conntrack> {
+    let zone = prop_oneof![any::<u16>().prop_map(Zone::Number), subfield().prop_map(Zone::Field)];
+    (
+        any::<(bool, bool)>(),
+        option::of(0_u8..255),
+        zone,
+        any::<u16>(),
+        collection::vec(inner, 0..3),
+    )
+        .prop_map(|((commit, force), table, zone, alg, actions)| Conntrack {
+            commit,
+            force,
+            table,
+            zone,
+            alg,
+            actions,
+        })
+}
+
+fn nat() -> impl Strategy<Value = Nat> {
+    let family = |address: IpAddr, last: Option<u32>| match address {
+        IpAddr::V4(_) => last.map(|last| IpAddr::V4(Ipv4Addr::from(last))),
+        IpAddr::V6(_) => last.map(|last| IpAddr::V6(Ipv6Addr::from(u128::from(last)))),
+    };
+    (
+        0_u16..32,
+        address(),
+        any::<Option<u32>>(),
+        any::<(Option<u16>, Option<u16>)>(),
+    )
+        .prop_map(move |(flags, address, last, (port, last_port))| Nat {
+            flags: NatFlags(flags),
+            address: Some(address),
+            last_address: family(address, last),
+            port,
+            last_port,
+        })
+}
+
+fn controller() -> impl Strategy<Value = Controller> {
+    (any::<(u16, u16, u8)>(), bytes(20), any::<bool>(), any::<Option<u32>>()).prop_map(
+        |((max_len, id, reason), userdata, pause, meter)| Controller {
+            max_len,
+            id,
+            reason: reason.into(),
+            userdata,
+            pause,
+            meter,
+        },
+    )
+}
+
+fn learn() -> impl Strategy<Value = Learn> {
+    let numbers = any::<((u16, u16, u16), u64, (bool, bool), u8, (u16, u16), u32)>();
+    let result = option::of(subfield().prop_map(|bits| WrittenResult {
+        field: bits.field,
+        offset: bits.offset,
+    }));
+    (numbers, result, collection::vec(spec(), 0..4)).prop_map(
+        |((times, cookie, flags, table, fin, limit), result, specs)| Learn {
+            idle_timeout: times.0,
+            hard_timeout: times.1,
+            priority: times.2,
+            cookie,
+            flags: LearnFlags {
+                send_flow_removed: flags.0,
+                delete_learned: flags.1,
+            },
+            table,
+            fin_idle_timeout: fin.0,
+            fin_hard_timeout: fin.1,
+            limit,
+            result,
+            specs,
+        },
+    )
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    (1_u16..200, subfield(), subfield(), any::<bool>(), 0_u8..3).prop_flat_map(|(bits, from, to, immediate, kind)| {
+        let destination = match kind {
+            0 => Destination::Match(to.field, to.offset),
+            1 => Destination::Load(to.field, to.offset),
+            _ => Destination::Output,
+        };
+        let length = usize::from(bits).div_ceil(16) * 2;
+        collection::vec(any::<u8>(), length).prop_map(move |bytes| {
+            let source = if immediate {
+                Source::Value(Value::from_bytes(&bytes))
+            } else {
+                Source::Field(from.field, from.offset)
+            };
+            Spec {
+                bits,
+                source,
+                destination,
+            }
+        })
+    })
+}
