@@ -1,8 +1,10 @@
 //! The traces of one process: the state machines, carried out on datapaths.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::{FuturesUnordered, SelectAll};
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
@@ -396,20 +398,35 @@ fn log_outcome(span: &Span, outcome: &Result<Box<Trace>, Error>) {
     }
 }
 
+/// A datapath that panics has failed, like any other that fails: the traces of other nodes have nothing to do with it.
 async fn carry_out(datapath: Arc<dyn Datapath>, order: Order) -> Done {
-    let nothing = |()| Removed::default();
-    let result = match &order.command.task {
-        Task::Attach => datapath.attach().await.map(nothing),
-        Task::Install(probe) => datapath.install(probe).await.map(nothing),
-        Task::Inject(probe, packet) => datapath.inject(probe, packet).await.map(nothing),
-        Task::Remove(probe) => datapath.remove(probe).await,
-        Task::Detach => datapath.detach().await.map(nothing),
-    };
+    let called = AssertUnwindSafe(call(&*datapath, &order.command.task)).catch_unwind();
+    let result = called.await.unwrap_or_else(|panic| {
+        let words = panic_message(&*panic);
+        Err(DatapathError::Unavailable(format!("it panicked: {words}").into()))
+    });
     Done {
         order: order.id,
         command: order.command,
         result,
     }
+}
+
+async fn call(datapath: &dyn Datapath, task: &Task) -> Result<Removed, DatapathError> {
+    let nothing = |()| Removed::default();
+    match task {
+        Task::Attach => datapath.attach().await.map(nothing),
+        Task::Install(probe) => datapath.install(probe).await.map(nothing),
+        Task::Inject(probe, packet) => datapath.inject(probe, packet).await.map(nothing),
+        Task::Remove(probe) => datapath.remove(probe).await,
+        Task::Detach => datapath.detach().await.map(nothing),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a word")
 }
 
 fn labelled_reports(datapath: &Arc<dyn Datapath>) -> BoxStream<'static, (NodeName, Report)> {

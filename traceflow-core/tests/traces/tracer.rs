@@ -35,6 +35,7 @@ enum Failing {
     Inject,
     RemoveOnTheFarNode,
     InstallForEver,
+    InjectByPanic,
 }
 
 struct Node {
@@ -114,6 +115,7 @@ impl Datapath for Port {
         if self.0.fails == Failing::Inject {
             return Err(DatapathError::Refused("no such port".into()));
         }
+        assert!(self.0.fails != Failing::InjectByPanic, "the switch driver is broken");
         let lost = self
             .0
             .to_lose
@@ -261,6 +263,21 @@ async fn a_command_that_hangs_is_dropped_and_cleaned_up() {
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     tracer.close().await.unwrap();
     assert!(wire.present().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_datapath_that_panics_has_failed_and_other_traces_go_on() {
+    let wire = Wire::new(capable(), 0, Failing::InjectByPanic);
+    let tracer = wire.tracer();
+    let mut live = tracer.trace(short(live_to(2, false)));
+    live.progress().await.unwrap();
+    let error = tracer.trace(inject_to(2, 1000)).await.unwrap_err();
+    let source = std::error::Error::source(&error).map(ToString::to_string);
+    let words = "the datapath is unavailable: it panicked: the switch driver is broken";
+    assert_eq!(source.as_deref(), Some(words));
+    assert!(matches!(live.await.unwrap().verdict, Verdict::Unanswered(_)));
+    tracer.close().await.unwrap();
+    assert!(wire.present().is_empty(), "{:?}", wire.present());
 }
 
 #[tokio::test(start_paused = true)]
