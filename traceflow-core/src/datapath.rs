@@ -72,7 +72,8 @@ pub trait Datapath: Send + Sync {
     async fn detach(&self) -> Result<(), DatapathError>;
 
     /// The reports from now on. Every stream gets every report; one that isn't read loses the newest and says how many
-    /// by [`Report::Lost`]. It ends when the datapath is gone for good. [`Fanout`](crate::fanout::Fanout) does all this.
+    /// by [`Report::Lost`]. It ends when the datapath is gone for good; then no trace waits for this node any more.
+    /// [`Fanout`](crate::fanout::Fanout) does all this.
     fn reports(&self) -> BoxStream<'static, Report>;
 
     /// What of ours is on this node right now, one line each; empty after the last `remove` and `detach`.

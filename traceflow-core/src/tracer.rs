@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use futures_util::future::{AbortHandle, Abortable, Aborted};
-use futures_util::stream::{FuturesUnordered, SelectAll};
+use futures_util::future::{self, AbortHandle, Abortable, Aborted};
+use futures_util::stream::{self, FuturesUnordered, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
@@ -244,7 +244,7 @@ struct Caller {
 struct Driver {
     sessions: Sessions,
     datapaths: BTreeMap<NodeName, Arc<dyn Datapath>>,
-    reports: SelectAll<BoxStream<'static, (NodeName, Report)>>,
+    reports: SelectAll<BoxStream<'static, (NodeName, Option<Report>)>>,
     running: FuturesUnordered<BoxFuture<'static, Result<Done, Aborted>>>,
     aborts: HashMap<OrderId, AbortHandle>,
     callers: HashMap<TraceId, Caller>,
@@ -281,7 +281,10 @@ impl Driver {
                     self.handle_call(call);
                 }
                 Some(done) = self.running.next() => self.handle_done(done),
-                Some((node, report)) = self.reports.next() => self.handle_report(&node, report),
+                Some((node, report)) = self.reports.next() => match report {
+                    Some(report) => self.handle_report(&node, report),
+                    None => self.handle_gone(&node),
+                },
                 () = sleep_until(due) => self.sessions.handle_timeout(now()),
             }
         }
@@ -312,6 +315,11 @@ impl Driver {
             Report::Restarted => tracing::warn!(%node, "the datapath restarted"),
         }
         self.sessions.handle_report(node, report, now());
+    }
+
+    fn handle_gone(&mut self, node: &NodeName) {
+        tracing::warn!(%node, "the datapath is gone for good");
+        self.sessions.handle_gone(node, now());
     }
 
     fn handle_done(&mut self, done: Result<Done, Aborted>) {
@@ -429,9 +437,15 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("without a word")
 }
 
-fn labelled_reports(datapath: &Arc<dyn Datapath>) -> BoxStream<'static, (NodeName, Report)> {
+/// The datapath's reports, then `None`: it is gone for good. So is one whose stream panics.
+fn labelled_reports(datapath: &Arc<dyn Datapath>) -> BoxStream<'static, (NodeName, Option<Report>)> {
     let node = datapath.node().clone();
-    datapath.reports().map(move |report| (node.clone(), report)).boxed()
+    let reports = AssertUnwindSafe(datapath.reports()).catch_unwind();
+    let reports = reports
+        .map(Result::ok)
+        .take_while(|report| future::ready(report.is_some()));
+    let gone = stream::once(future::ready(None));
+    reports.chain(gone).map(move |report| (node.clone(), report)).boxed()
 }
 
 fn span(trace: TraceId, plan: &Plan) -> Span {

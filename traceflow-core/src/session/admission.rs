@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::nodes::Nodes;
 use super::single::start;
+use super::work::gone;
 use super::{Request, Scope, Watch, Watched};
 use crate::datapath::{Capabilities, DatapathError};
 use crate::error::Error;
@@ -17,6 +18,7 @@ pub(super) fn admit(request: &Request, nodes: &Nodes, inventory: &dyn Inventory)
     let plan = &*request.plan;
     if let Some(start) = start(plan) {
         let capabilities = nodes.capabilities(start).ok_or_else(|| no_datapath(start))?;
+        refuse_if_gone(start, nodes)?;
         refuse_if_missing(start, missing_at_start(capabilities, plan))?;
     }
     let wanted = wanted(request);
@@ -67,6 +69,16 @@ fn no_datapath(node: &NodeName) -> Error {
         node: node.clone(),
         source: DatapathError::Unavailable("it has no datapath here".into()),
     }
+}
+
+fn refuse_if_gone(node: &NodeName, nodes: &Nodes) -> Result<(), Error> {
+    if !nodes.is_gone(node) {
+        return Ok(());
+    }
+    Err(Error::Unavailable {
+        node: node.clone(),
+        source: gone(),
+    })
 }
 
 fn refuse_if_missing(node: &NodeName, missing: Vec<String>) -> Result<(), Error> {

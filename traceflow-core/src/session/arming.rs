@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::attempt::Attempt;
 use super::single::{ATTEMPTS, Conclusion, Phase, Session};
-use super::work::{PATIENCE, Stage, Work, no_answer};
+use super::work::{PATIENCE, Stage, Work, gone, no_answer};
 use super::{Progress, Task, Watched};
 use crate::datapath::{DatapathError, Removed};
 use crate::error::Error;
@@ -80,10 +80,7 @@ impl Session {
 
     /// The trace goes on without the node, unless it is the one that it starts on.
     fn leave_out(&mut self, node: &NodeName, error: DatapathError, now: Instant) {
-        if let Some(work) = self.work.get_mut(node) {
-            work.stage = Stage::LeftOut;
-        }
-        self.troubles.failed.insert(node.clone(), error.to_string().into());
+        self.note_failed(node, &error);
         let somebody = self
             .work
             .values()
@@ -91,6 +88,14 @@ impl Session {
         if self.start.as_ref() == Some(node) || !somebody {
             self.fail(node, error, now);
         }
+    }
+
+    /// Nothing is expected of the node any more.
+    fn note_failed(&mut self, node: &NodeName, error: &DatapathError) {
+        if let Some(work) = self.work.get_mut(node) {
+            work.stage = Stage::LeftOut;
+        }
+        self.troubles.failed.insert(node.clone(), error.to_string().into());
     }
 
     /// With a packet on its way, what is known of it is the answer; without one there is none.
@@ -152,9 +157,30 @@ impl Session {
         if restarted && self.attempts.len() < ATTEMPTS {
             return self.try_again(now);
         }
+        self.lose_injection(&node, error, now);
+    }
+
+    /// The packet that was to be let in doesn't count, as nobody saw it.
+    fn lose_injection(&mut self, node: &NodeName, error: DatapathError, now: Instant) {
         self.attempts.pop();
         self.troubles.failed.insert(node.clone(), error.to_string().into());
-        self.fail(&node, error, now);
+        self.fail(node, error, now);
+    }
+
+    /// The node will never report again; the trace ends where it depends on that.
+    pub(super) fn lose_node(&mut self, node: &NodeName, now: Instant) {
+        match self.phase {
+            Phase::Arming { .. } => {
+                self.leave_out(node, gone(), now);
+                self.go_on_if_armed(now);
+            }
+            Phase::Injecting { .. } if self.start.as_ref() == Some(node) => self.lose_injection(node, gone(), now),
+            Phase::Injecting { .. } | Phase::Listening { .. } => {
+                self.note_failed(node, &gone());
+                self.hasten_if_stalled(now);
+            }
+            Phase::CleaningUp | Phase::Over => {}
+        }
     }
 
     /// The next packet, with every node watching that can.

@@ -6,6 +6,7 @@ use super::identity::nonce_of;
 use super::nodes::Standing;
 use super::sessions::{Entry, HeldMark, Running, Sessions, State};
 use super::single::Session;
+use super::work::gone;
 use super::{Command, Task};
 use crate::datapath::{DatapathError, Removed, Sighting, TraceId};
 use crate::error::Error;
@@ -59,10 +60,13 @@ impl Sessions {
     }
 
     pub(super) fn attach(&mut self, trace: TraceId, command: Command, now: Instant) {
-        if self.nodes.attach(&command.node, trace, now, &mut self.orders) == Standing::Ready
-            && let Some(running) = self.running(trace)
-        {
-            running.session.handle_result(&command, Ok(Removed::default()), now);
+        let result = match self.nodes.attach(&command.node, trace, now, &mut self.orders) {
+            Standing::Ready => Ok(Removed::default()),
+            Standing::Gone => Err(gone()),
+            Standing::Wait | Standing::Nowhere => return,
+        };
+        if let Some(running) = self.running(trace) {
+            running.session.handle_result(&command, result, now);
         }
     }
 

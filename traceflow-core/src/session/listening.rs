@@ -6,10 +6,11 @@ use super::Progress;
 use super::attempt::{Admitted, Attempt, View};
 use super::identity::is_of_injected;
 use super::single::{ATTEMPTS, Conclusion, Phase, Session};
-use super::work::Stage;
+use super::work::{Stage, Work};
 use crate::datapath::Sighting;
 use crate::names::NodeName;
 use crate::plan::Question;
+use crate::trace::path::Exit;
 
 /// How long no news is no news: then an injected trace tries again. Less where the trace's own time is short.
 const QUIET: Duration = Duration::from_secs(1);
@@ -83,7 +84,7 @@ impl Session {
         if self.best().is_some_and(|attempt| attempt.path().complete) {
             return self.conclude(Conclusion::Answer, now);
         }
-        let waits_for_more = !self.is_live() || self.has_end();
+        let waits_for_more = !self.is_live() || self.has_end() || self.is_stalled();
         let quiet = self.quiet();
         if let Phase::Listening { quiet_at, .. } = &mut self.phase {
             *quiet_at = waits_for_more.then_some(now + quiet);
@@ -92,12 +93,43 @@ impl Session {
 
     /// Nothing new came for a while.
     pub(super) fn handle_quiet(&mut self, until: Instant, now: Instant) {
-        if !self.is_live() && self.attempts.len() < ATTEMPTS {
+        let stalled = self.is_stalled();
+        if !stalled && !self.is_live() && self.attempts.len() < ATTEMPTS {
             self.try_again(now);
-        } else if self.has_end() {
+        } else if stalled || self.has_end() {
             self.conclude(Conclusion::Answer, now);
         } else {
             self.phase = Phase::Listening { quiet_at: None, until };
+        }
+    }
+
+    /// What is under way already is waited for, but no longer.
+    pub(super) fn hasten_if_stalled(&mut self, now: Instant) {
+        let soon = now + self.quiet();
+        let stalled = self.is_stalled();
+        if let Phase::Listening { quiet_at, .. } = &mut self.phase
+            && stalled
+        {
+            *quiet_at = Some(quiet_at.map_or(soon, |quiet_at| quiet_at.min(soon)));
+        }
+    }
+
+    /// Whether the node that the trace starts on, or the one whose word is missing, has failed; or all have. There is
+    /// nothing to wait for then, nor would another packet show more.
+    fn is_stalled(&self) -> bool {
+        let failed = |work: &Work| work.stage == Stage::LeftOut;
+        let needed = self.start.iter().chain(self.awaited());
+        let needed_failed = needed.filter_map(|node| self.work.get(node)).any(failed);
+        needed_failed || !self.work.values().any(Work::watches)
+    }
+
+    /// The node whose word is missing, where the packet says which.
+    fn awaited(&self) -> Option<&NodeName> {
+        let path = self.best()?.path();
+        match (&path.exit, path.hops.last()) {
+            (Some(Exit::To(node)), _) => Some(node),
+            (Some(Exit::Unseen), Some(last)) => Some(&last.node),
+            _ => None,
         }
     }
 

@@ -25,6 +25,8 @@ struct Node {
     attachment: Attachment,
     /// Attach has succeeded since the last detach.
     stands: bool,
+    /// It will never report again.
+    gone: bool,
     /// The attach or detach under way.
     order: Option<OrderId>,
     /// The traces that wait for attach.
@@ -56,6 +58,8 @@ pub(super) enum Standing {
     Ready,
     /// The trace will be told.
     Wait,
+    /// The node is gone for good.
+    Gone,
     /// There is no such node.
     Nowhere,
 }
@@ -75,6 +79,7 @@ impl Nodes {
             capabilities,
             attachment: Attachment::Detached,
             stands: false,
+            gone: false,
             order: None,
             waiting: Vec::new(),
             traces: BTreeSet::new(),
@@ -110,6 +115,17 @@ impl Nodes {
         self.by_name.get(name).map(|node| &node.capabilities)
     }
 
+    /// The node will never report again; false if that is known already, or there is no such node.
+    pub(super) fn lose(&mut self, name: &NodeName) -> bool {
+        self.by_name
+            .get_mut(name)
+            .is_some_and(|node| !std::mem::replace(&mut node.gone, true))
+    }
+
+    pub(super) fn is_gone(&self, name: &NodeName) -> bool {
+        self.by_name.get(name).is_some_and(|node| node.gone)
+    }
+
     /// The traces that have to do with this node.
     pub(super) fn traces(&self, name: &NodeName) -> Vec<TraceId> {
         self.by_name
@@ -137,6 +153,9 @@ impl Nodes {
         let Some(node) = self.by_name.get_mut(name) else {
             return Standing::Nowhere;
         };
+        if node.gone {
+            return Standing::Gone;
+        }
         match node.attachment {
             Attachment::Attached => return Standing::Ready,
             Attachment::Detached | Attachment::Doubtful => node.begin_attach(name, now, orders),

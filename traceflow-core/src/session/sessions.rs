@@ -200,6 +200,17 @@ impl Sessions {
         self.settle(now);
     }
 
+    /// The node's datapath is gone for good: its reports have ended. What was put in place there is still removed, as
+    /// far as it answers.
+    pub fn handle_gone(&mut self, node: &NodeName, now: Instant) {
+        if self.nodes.lose(node) {
+            for trace in self.nodes.traces(node) {
+                self.with_session(trace, now, |session| session.handle_gone(node, now));
+            }
+        }
+        self.settle(now);
+    }
+
     /// The caller doesn't want the answer any more. The trace ends with [`Error::Cancelled`] when it is removed.
     pub fn handle_cancel(&mut self, trace: TraceId, now: Instant) {
         self.cancel(trace, Error::Cancelled, now);

@@ -173,6 +173,13 @@ impl Session {
         }
     }
 
+    /// The node's datapath is gone for good: nothing will be seen there any more.
+    pub fn handle_gone(&mut self, node: &NodeName, now: Instant) {
+        if self.work.contains_key(node) {
+            self.lose_node(node, now);
+        }
+    }
+
     /// Ends the trace with `error` as its answer, once everything is removed. A trace that is about to end keeps its
     /// own answer.
     pub fn handle_cancel(&mut self, error: Error, now: Instant) {

@@ -61,6 +61,11 @@ impl Work {
         }
     }
 
+    /// It watches, or will before the next packet.
+    pub(super) fn watches(&self) -> bool {
+        !matches!(self.stage, Stage::LeftOut | Stage::Bystander)
+    }
+
     pub(super) fn arming(&self) -> bool {
         matches!(self.stage, Stage::Attaching | Stage::Installing)
     }
@@ -85,7 +90,6 @@ impl Removal {
         Self::Running(n, now + REMOVAL_PATIENCE)
     }
 
-    /// The next state after a remove has ended; `None` if none was under way.
     /// What follows the failure of the n-th try.
     pub(super) fn failed(n: u8, error: DatapathError, now: Instant) -> Self {
         if n < REMOVALS {
@@ -105,6 +109,11 @@ impl Removal {
             Self::Done | Self::GivenUp(_) => None,
         }
     }
+}
+
+/// What a node is held to have said when it will never say anything again.
+pub(super) fn gone() -> DatapathError {
+    DatapathError::Unavailable("it is gone for good".into())
 }
 
 /// What a node is held to have said when it said nothing.

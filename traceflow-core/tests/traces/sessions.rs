@@ -151,6 +151,11 @@ impl Desk {
         }
     }
 
+    fn lose(&mut self, number: u8) {
+        self.sessions.handle_gone(&node(number), self.now);
+        self.follow();
+    }
+
     fn pass(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         self.sessions.handle_timeout(self.now);
@@ -449,6 +454,92 @@ fn lost_reports_are_counted_and_blamed() {
         count: 7,
     };
     assert_eq!(silence.causes[0], lost);
+}
+
+fn gone(number: u8) -> Cause {
+    Cause::NodeFailed {
+        node: node(number),
+        error: "the datapath is unavailable: it is gone for good".into(),
+    }
+}
+
+fn causes(trace: &Trace) -> &[Cause] {
+    match &trace.verdict {
+        Verdict::Unanswered(silence) => &silence.causes,
+        verdict => panic!("not silent: {verdict}"),
+    }
+}
+
+#[test]
+fn a_source_that_goes_for_good_before_the_packet_is_unavailable_at_once() {
+    for armed in [false, true] {
+        let mut desk = Desk::new(2, capable());
+        desk.ask(inject_to(2, 1000));
+        if armed {
+            desk.do_all(&["attach"]);
+        }
+        desk.lose(1);
+        desk.do_all(&["remove"]);
+        assert!(matches!(desk.answers[..], [(_, Err(Error::Unavailable { .. }))]));
+    }
+}
+
+#[test]
+fn a_source_that_goes_for_good_after_the_packet_is_waited_for_no_longer() {
+    for mut desk in [injected(), live(false)] {
+        desk.lose(1);
+        desk.pass(1);
+        let trace = desk.answer();
+        assert_eq!(causes(&trace)[0], gone(1));
+        assert_eq!(trace.notes[0], gone(1).to_string());
+    }
+}
+
+#[test]
+fn what_a_node_said_before_it_went_for_good_still_counts() {
+    let mut desk = injected();
+    desk.see(1, 0, &[tunnel_to(2)]);
+    desk.lose(1);
+    desk.see(2, 0, &[received(), delivered()]);
+    assert_eq!(desk.answer().verdict, Verdict::Delivered { node: node(2) });
+}
+
+#[test]
+fn a_packet_that_goes_on_to_a_node_that_is_gone_for_good_is_explained_without_another() {
+    let mut desk = injected();
+    desk.lose(2);
+    desk.see(1, 0, &[tunnel_to(2)]);
+    desk.pass(1);
+    let trace = desk.answer();
+    assert_eq!(causes(&trace)[0], gone(2));
+    assert_eq!(trace.attempts, 1);
+}
+
+#[test]
+fn a_live_trace_goes_on_without_a_far_node_that_is_gone_for_good() {
+    let mut desk = live(false);
+    desk.lose(2);
+    desk.pass(10);
+    assert!(desk.orders.is_empty(), "its traffic can still come");
+    desk.see_captured(1, captured(2, 1), &[tunnel_to(2)]);
+    desk.pass(1);
+    assert_eq!(causes(&desk.answer())[0], gone(2));
+}
+
+#[test]
+fn a_trace_that_comes_after_a_node_is_gone_for_good_knows_it() {
+    let mut desk = Desk::new(2, capable());
+    desk.lose(2);
+    desk.ask(inject_to(2, 1));
+    assert_eq!(desk.ordered(), ["attach n1"]);
+    desk.do_all(&["attach", "inject"]);
+    desk.see(1, 0, &[tunnel_to(2)]);
+    desk.pass(1);
+    assert_eq!(causes(&desk.answer())[0], gone(2));
+    let mut desk = Desk::new(2, capable());
+    desk.lose(1);
+    desk.ask(inject_to(2, 1));
+    assert_eq!(desk.refusal(), "node n1 is unavailable");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, stream};
 use traceflow_core::Error;
 use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report, TraceId};
 use traceflow_core::fanout::Fanout;
@@ -36,6 +37,8 @@ enum Failing {
     RemoveOnTheFarNode,
     InstallForEver,
     InjectByPanic,
+    ReportsEndOnTheFarNode,
+    ReportsPanicOnTheFarNode,
 }
 
 struct Node {
@@ -143,7 +146,13 @@ impl Datapath for Port {
     }
 
     fn reports(&self) -> BoxStream<'static, Report> {
-        self.0.nodes[self.1].reports.stream()
+        match self.0.fails {
+            Failing::ReportsEndOnTheFarNode if self.1 == 1 => stream::empty().boxed(),
+            Failing::ReportsPanicOnTheFarNode if self.1 == 1 => {
+                stream::poll_fn(|_| panic!("the reader is broken")).boxed()
+            }
+            _ => self.0.nodes[self.1].reports.stream(),
+        }
     }
 
     async fn leftovers(&self) -> Result<Vec<String>, DatapathError> {
@@ -278,6 +287,33 @@ async fn a_datapath_that_panics_has_failed_and_other_traces_go_on() {
     assert!(matches!(live.await.unwrap().verdict, Verdict::Unanswered(_)));
     tracer.close().await.unwrap();
     assert!(wire.present().is_empty(), "{:?}", wire.present());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_reports_have_ended_is_not_waited_for() {
+    for fails in [Failing::ReportsEndOnTheFarNode, Failing::ReportsPanicOnTheFarNode] {
+        let wire = Wire::new(capable(), 0, fails);
+        let tracer = wire.tracer();
+        tokio::task::yield_now().await;
+        let begun = tokio::time::Instant::now();
+        let trace = tracer.trace(live_to(2, false)).await.unwrap();
+        let failed = "node n2 failed: the datapath is unavailable: it is gone for good";
+        assert_eq!(trace.notes, [failed, "not watched: n2"]);
+        assert_eq!(
+            begun.elapsed(),
+            Duration::from_secs(20),
+            "traffic can still be dropped on n1"
+        );
+        let trace = tracer.trace(inject_to(2, 1000)).await.unwrap();
+        let Verdict::Unanswered(silence) = trace.verdict else {
+            panic!("{:?}", trace.verdict)
+        };
+        assert_eq!(silence.causes[0].to_string(), failed);
+        assert!(
+            begun.elapsed() < Duration::from_secs(23),
+            "the second is answered at once"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,6 +79,7 @@ impl World {
 
     fn step(&mut self, [what, a, b, c]: Step) {
         match what % 24 {
+            _ if what == 255 => self.sessions.handle_gone(&node(a % NODES + 1), self.now),
             0 | 1 => self.ask(a, b, c),
             2..=10 => self.end_order(a, c >= 24, c % 2 == 0),
             11..=18 => self.see(a, b, c),
