@@ -59,10 +59,7 @@ impl Tracer {
     pub fn trace_watching(&self, watch: Watch, plan: impl Into<Arc<Plan>>) -> Tracing {
         let plan = plan.into();
         let trace = TraceId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let prediction = self
-            .predictor
-            .as_ref()
-            .and_then(|predictor| predictor.predict(&plan).ok());
+        let prediction = self.predictor.as_ref().map(|predictor| predictor.predict(&plan));
         let (answer, answered) = oneshot::channel();
         let (progress, progressed) = mpsc::unbounded_channel();
         let caller = Caller {

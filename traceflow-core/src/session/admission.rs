@@ -52,10 +52,10 @@ fn wanted(request: &Request) -> Option<BTreeSet<NodeName>> {
     }
     let plan = &*request.plan;
     let mut wanted: BTreeSet<NodeName> = match &request.prediction {
-        Some(prediction) => prediction.hops.iter().map(|hop| hop.node.clone()).collect(),
+        Some(Ok(prediction)) => prediction.hops.iter().map(|hop| hop.node.clone()).collect(),
         // Traffic from anywhere shows where it arrives.
-        None if plan.source.as_ref().is_none_or(|source| source.node.is_none()) => BTreeSet::new(),
-        None => return None,
+        _ if plan.source.as_ref().is_none_or(|source| source.node.is_none()) => BTreeSet::new(),
+        _ => return None,
     };
     wanted.extend(start(plan).cloned());
     if let (Question::Live { .. }, Some(destination)) = (&plan.question, &plan.destination) {

@@ -11,7 +11,7 @@ use crate::names::NodeName;
 use crate::plan::Question;
 use crate::trace::path::Path;
 use crate::trace::verdict::{Evidence, Troubles, ending, silence, unseen};
-use crate::trace::{Hop, Mode, Trace, Verdict};
+use crate::trace::{Hop, Mode, Trace, Unpredictable, Verdict};
 
 /// Everything that a session knows at its end.
 pub(super) struct Findings<'a> {
@@ -60,7 +60,7 @@ fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName
         matched,
         not_watched,
         troubles: findings.troubles,
-        prediction: findings.setup.prediction.as_ref(),
+        prediction: findings.setup.predicted(),
     })))
 }
 
@@ -70,7 +70,7 @@ fn dropped_only(findings: &Findings<'_>) -> bool {
 
 /// Where only drops were asked for, the way to the drop isn't missing.
 fn predicted_but_unseen(findings: &Findings<'_>, path: &Path) -> Vec<Hop> {
-    match &findings.setup.prediction {
+    match findings.setup.predicted() {
         Some(prediction) if !dropped_only(findings) => unseen(prediction, &path.hops),
         _ => Vec::new(),
     }
@@ -128,10 +128,17 @@ fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeNam
         notes.push(format!("{overflow} more sightings were too many to keep"));
     }
     let live = matches!(findings.setup.plan.question, Question::Live { .. });
-    if !not_watched.is_empty() && (live || !best.path().complete) {
-        notes.push(format!("not watched: {}", list(not_watched)));
+    if live || !best.path().complete {
+        notes.extend(findings.setup.unpredictable().map(no_prediction));
+        if !not_watched.is_empty() {
+            notes.push(format!("not watched: {}", list(not_watched)));
+        }
     }
     notes
+}
+
+fn no_prediction(reason: &Unpredictable) -> String {
+    format!("the path could not be predicted: {reason}")
 }
 
 /// A large cluster's nodes would drown the answer.

@@ -17,7 +17,7 @@ use crate::mark::{Claimant, Lease, Marks, SHORTEST_REST};
 use crate::names::NodeName;
 use crate::packet::Nonce;
 use crate::plan::Plan;
-use crate::trace::{Prediction, Trace};
+use crate::trace::{Prediction, Trace, Unpredictable};
 
 /// How long what stands on the nodes stays there when nothing is traced.
 const IDLE: Duration = Duration::from_secs(30);
@@ -57,8 +57,8 @@ pub struct Request {
     pub trace: TraceId,
     /// What to trace.
     pub plan: Arc<Plan>,
-    /// What a model of the network says, if there is one.
-    pub prediction: Option<Prediction>,
+    /// What a model of the network says, or why it can't; `None` if there is no model.
+    pub prediction: Option<Result<Prediction, Unpredictable>>,
     /// Which nodes to watch.
     pub watch: Watch,
 }

@@ -18,7 +18,7 @@ use crate::packet::Nonce;
 use crate::plan::{Plan, Question};
 use crate::trace::path::Beginning;
 use crate::trace::verdict::Troubles;
-use crate::trace::{Prediction, Trace};
+use crate::trace::{Prediction, Trace, Unpredictable};
 
 /// How many packets an injected trace sends at most: silence counts only after the second.
 pub const ATTEMPTS: usize = 2;
@@ -58,8 +58,8 @@ pub struct Setup {
     pub trace: TraceId,
     /// What to trace.
     pub plan: Arc<Plan>,
-    /// What a model of the network says, if there is one; silence is explained with it.
-    pub prediction: Option<Prediction>,
+    /// What a model of the network says, or why it can't; `None` if there is no model. Silence is explained with it.
+    pub prediction: Option<Result<Prediction, Unpredictable>>,
     /// The mark that the trace has leased.
     pub mark: Mark,
     /// The nonces of the packets, one per try. Unused by live traces.
@@ -68,6 +68,16 @@ pub struct Setup {
     pub scope: Scope,
     /// Whose address a tunnel leads to.
     pub inventory: Arc<dyn Inventory>,
+}
+
+impl Setup {
+    pub(super) fn predicted(&self) -> Option<&Prediction> {
+        self.prediction.as_ref()?.as_ref().ok()
+    }
+
+    pub(super) fn unpredictable(&self) -> Option<&Unpredictable> {
+        self.prediction.as_ref()?.as_ref().err()
+    }
 }
 
 /// Where a trace stands.

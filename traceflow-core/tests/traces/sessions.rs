@@ -12,7 +12,7 @@ use traceflow_core::observation::Observation;
 use traceflow_core::packet::{CapturedPacket, IpFamily, Nonce};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_core::session::{Event, Order, Progress, Request, Sessions, Task, Watch};
-use traceflow_core::trace::{Cause, Hop, Prediction, Trace, Verdict};
+use traceflow_core::trace::{Cause, Hop, Prediction, Trace, Unpredictable, Verdict};
 
 use crate::support::{
     Cluster, capable, captured, delivered, dropped, inject_to, live_to, node, packet_to, received, sighting, tunnel_to,
@@ -54,10 +54,14 @@ impl Desk {
     }
 
     fn ask(&mut self, plan: Plan) -> TraceId {
-        self.ask_predicted(plan, None)
+        self.ask_with_model(plan, None)
     }
 
-    fn ask_predicted(&mut self, plan: Plan, prediction: Option<Prediction>) -> TraceId {
+    fn ask_predicted(&mut self, plan: Plan, prediction: Prediction) -> TraceId {
+        self.ask_with_model(plan, Some(Ok(prediction)))
+    }
+
+    fn ask_with_model(&mut self, plan: Plan, prediction: Option<Result<Prediction, Unpredictable>>) -> TraceId {
         self.asked += 1;
         let trace = TraceId(self.asked);
         let request = Request {
@@ -321,7 +325,7 @@ fn sightings_of_two_packets_are_never_mixed_into_one_path() {
 #[test]
 fn the_second_packet_is_watched_for_by_every_node() {
     let mut desk = Desk::new(3, capable());
-    desk.ask_predicted(inject_to(2, 1000), Some(prediction(&[1, 2])));
+    desk.ask_predicted(inject_to(2, 1000), prediction(&[1, 2]));
     assert_eq!(desk.ordered(), ["attach n1", "attach n2"]);
     desk.do_all(&["attach", "inject"]);
     desk.pass(1);
@@ -331,7 +335,7 @@ fn the_second_packet_is_watched_for_by_every_node() {
 #[test]
 fn silence_says_where_and_why_and_what_was_predicted() {
     let mut desk = Desk::new(2, capable());
-    desk.ask_predicted(inject_to(2, 1000), Some(prediction(&[1, 2])));
+    desk.ask_predicted(inject_to(2, 1000), prediction(&[1, 2]));
     desk.do_all(&["attach", "inject"]);
     desk.see(1, 0, &way(&[1, 2])[0].1);
     desk.pass(1);
@@ -665,8 +669,25 @@ fn traffic_from_anywhere_is_watched_where_it_arrives() {
 #[test]
 fn a_live_trace_watches_the_predicted_path_only() {
     let mut desk = Desk::new(3, capable());
-    desk.ask_predicted(live_to(2, false), Some(prediction(&[1, 2])));
+    desk.ask_predicted(live_to(2, false), prediction(&[1, 2]));
     assert_eq!(desk.ordered(), ["attach n1", "attach n2"]);
+}
+
+#[test]
+fn why_there_is_no_prediction_is_told_where_it_decides_what_is_watched() {
+    let reason = || Some(Err(Unpredictable("the source port is left open".into())));
+    let note = "the path could not be predicted: the source port is left open".to_owned();
+    let mut desk = Desk::new(2, capable());
+    desk.ask_with_model(live_to(2, false), reason());
+    assert_eq!(desk.ordered(), ["attach n1", "attach n2"]);
+    desk.do_all(&["attach", "install"]);
+    desk.see_captured(1, captured(2, 1), &[dropped()]);
+    assert_eq!(desk.answer().notes, [note]);
+
+    desk.ask_with_model(inject_to(2, 1), reason());
+    desk.do_all(&["attach", "inject"]);
+    desk.see(1, 0, &[dropped()]);
+    assert!(desk.answer().notes.is_empty(), "every node watched, and all was seen");
 }
 
 #[test]
