@@ -10,7 +10,7 @@ use super::work::{Removal, Stage, Work};
 use crate::names::NodeName;
 use crate::plan::Question;
 use crate::trace::path::Path;
-use crate::trace::verdict::{Evidence, Troubles, ending, silence, unseen};
+use crate::trace::verdict::{Evidence, Troubles, chose_otherwise, ending, silence, unseen};
 use crate::trace::{Hop, Mode, Trace, Unpredictable, Verdict};
 
 /// Everything that a session knows at its end.
@@ -31,15 +31,16 @@ pub(super) fn answer(findings: Findings<'_>) -> Trace {
     let best = best(findings.attempts).unwrap_or(&nothing);
     let path = best.path();
     let not_watched = not_watched(&findings);
+    let verdict = verdict(&findings, path, &not_watched);
     let live = matches!(findings.setup.plan.question, Question::Live { .. });
     let captured = best.captured().and_then(|sighting| sighting.packet.clone());
     Trace {
         plan: findings.setup.plan.clone(),
         mode: if live { Mode::Live } else { Mode::Injected },
         hops: path.hops.clone(),
-        verdict: verdict(&findings, path, &not_watched),
+        unseen: predicted_but_unseen(&findings, path, &verdict),
+        verdict,
         captured: captured.filter(|_| live),
-        unseen: predicted_but_unseen(&findings, path),
         attempts: if live { 0 } else { findings.attempts.len() as u8 },
         notes: notes(&findings, best, &not_watched),
     }
@@ -53,6 +54,7 @@ fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName
     if dropped_only(findings) && matched > 0 {
         return Verdict::NoneDropped { passed: matched };
     }
+    let prediction = findings.setup.predicted();
     Verdict::Unanswered(Box::new(silence(&Evidence {
         path,
         start: findings.start,
@@ -60,7 +62,7 @@ fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName
         matched,
         not_watched,
         troubles: findings.troubles,
-        prediction: findings.setup.predicted(),
+        prediction: prediction.filter(|prediction| !chose_otherwise(prediction, &path.hops)),
     })))
 }
 
@@ -69,9 +71,9 @@ fn dropped_only(findings: &Findings<'_>) -> bool {
 }
 
 /// Where only drops were asked for, the way to the drop isn't missing.
-fn predicted_but_unseen(findings: &Findings<'_>, path: &Path) -> Vec<Hop> {
+fn predicted_but_unseen(findings: &Findings<'_>, path: &Path, verdict: &Verdict) -> Vec<Hop> {
     match findings.setup.predicted() {
-        Some(prediction) if !dropped_only(findings) => unseen(prediction, &path.hops),
+        Some(prediction) if !dropped_only(findings) => unseen(prediction, path, verdict),
         _ => Vec::new(),
     }
 }

@@ -25,7 +25,8 @@ pub struct Trace {
     pub verdict: Verdict,
     /// The packet that a live trace caught.
     pub captured: Option<CapturedPacket>,
-    /// The hops that were predicted but not seen, in path order.
+    /// What was predicted but not seen, in path order. Empty where the path is whole and ends as predicted. Nothing is
+    /// listed from where a Service chose another endpoint: of that one the prediction says nothing.
     pub unseen: Vec<Hop>,
     /// How many packets were injected; 0 unless [`Mode::Injected`].
     pub attempts: u8,
