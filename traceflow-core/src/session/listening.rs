@@ -22,7 +22,9 @@ impl Session {
             let attempt = self.attempts.len() as u8;
             self.progress.push_back(Progress::Injected { node, attempt });
         }
+        // Getting the second packet in may have taken all the time there was; it is listened for all the same.
         let until = *self.until.get_or_insert(now + self.setup.plan.timeout);
+        let until = until.max(now + self.quiet());
         // If the datapath restarted under the packet there is nothing to wait for.
         let lost = self.work.values().any(|work| work.stage == Stage::Idle);
         let quiet_at = if lost { now } else { now + self.quiet() };

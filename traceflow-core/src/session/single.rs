@@ -39,7 +39,8 @@ pub struct Session {
     pub(super) work: BTreeMap<NodeName, Work>,
     pub(super) removals: BTreeMap<NodeName, Removal>,
     pub(super) attempts: Vec<Attempt>,
-    /// The end of the trace's own time; it starts with the first packet.
+    /// The end of the trace's own time; it starts with the first packet, and the last one is listened for at least a
+    /// little.
     pub(super) until: Option<Instant>,
     pub(super) troubles: Troubles,
     pub(super) seen: BTreeSet<NodeName>,
@@ -203,11 +204,12 @@ impl Session {
         match self.phase {
             Phase::Arming { until } if until <= now => self.give_up_arming(now),
             Phase::Injecting { until } if until <= now => self.handle_injected(Err(no_answer(PATIENCE)), now),
-            Phase::Listening { until, .. } if until <= now => self.conclude(Conclusion::Answer, now),
+            // This first, as a late call may find both due: silence counts only after the second packet.
             Phase::Listening {
                 quiet_at: Some(quiet_at),
                 until,
-            } if quiet_at <= now => self.handle_quiet(until, now),
+            } if quiet_at <= now.min(until) => self.handle_quiet(until, now),
+            Phase::Listening { until, .. } if until <= now => self.conclude(Conclusion::Answer, now),
             Phase::CleaningUp => self.handle_removal_timeouts(now),
             _ => {}
         }

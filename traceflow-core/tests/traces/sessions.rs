@@ -297,6 +297,25 @@ fn silence_is_answered_by_a_second_packet_with_a_fresh_nonce() {
 }
 
 #[test]
+fn the_second_packet_is_listened_for_even_if_arming_took_all_the_time() {
+    let mut desk = Desk::new(3, capable());
+    let plan = Plan {
+        timeout: Duration::from_secs(1),
+        ..inject_to(2, 1000)
+    };
+    desk.ask_predicted(plan, prediction(&[1, 2]));
+    desk.do_all(&["attach", "inject"]);
+    desk.pass(1);
+    assert_eq!(desk.ordered(), ["attach n3"]);
+    desk.pass(4);
+    desk.do_all(&["attach", "inject"]);
+    desk.pass(0);
+    desk.see(1, 1, &[tunnel_to(2)]);
+    desk.see(2, 1, &[received(), delivered()]);
+    assert_eq!(desk.answer().verdict, Verdict::Delivered { node: node(2) });
+}
+
+#[test]
 fn a_late_sighting_of_the_first_packet_completes_the_first() {
     let mut desk = injected();
     desk.see(1, 0, &[tunnel_to(2)]);
