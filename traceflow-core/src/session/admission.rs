@@ -41,6 +41,10 @@ pub(super) fn admit(request: &Request, nodes: &Nodes, inventory: &dyn Inventory)
         .into_iter()
         .filter(|node| nodes.capabilities(node).is_none());
     scope.out_of_reach.extend(without_datapath);
+    if scope.watched.is_empty() {
+        // Nothing is known of the way, or nobody there can watch.
+        scope.watched = std::mem::take(&mut scope.reserve);
+    }
     refuse_if_nobody(nodes, plan, &scope)?;
     Ok(scope)
 }

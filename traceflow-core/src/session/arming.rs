@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::attempt::Attempt;
+use super::clock::later;
 use super::single::{ATTEMPTS, Conclusion, Phase, Session};
 use super::work::{PATIENCE, Stage, Work, gone, no_answer};
 use super::{Progress, Task, Watched};
@@ -125,7 +126,7 @@ impl Session {
         let nodes = armed.map(|(node, _)| node.clone()).collect();
         self.progress.push_back(Progress::Armed { nodes });
         self.attempts.push(Attempt::new(None));
-        let until = now + self.setup.plan.timeout;
+        let until = later(now, self.setup.plan.timeout);
         self.phase = Phase::Listening { quiet_at: None, until };
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::clock::later;
 use super::identity::nonce_of;
 use super::nodes::Standing;
 use super::sessions::{Entry, HeldMark, Running, Sessions, State};
@@ -10,7 +11,7 @@ use super::work::gone;
 use super::{Command, Task};
 use crate::datapath::{DatapathError, Removed, Sighting, TraceId};
 use crate::error::Error;
-use crate::mark::{Lease, SHORTEST_REST};
+use crate::mark::Lease;
 use crate::names::NodeName;
 use crate::trace::Trace;
 
@@ -121,29 +122,33 @@ impl Sessions {
             return;
         };
         let nodes: Vec<NodeName> = running.session.nodes().cloned().collect();
-        let forgotten_at = now + self.common.mark_memory.max(SHORTEST_REST);
-        let rested_at = if running.session.left_something() {
-            forgotten_at.max(now + running.lifetime)
-        } else {
-            forgotten_at
-        };
+        let left_until = running.session.left_something().then(|| later(now, running.lifetime));
         for &order in running.orders.values() {
             self.orders.abandon(order);
         }
         for nonce in running.nonces {
             self.by_nonce.remove(&nonce);
         }
-        match std::mem::replace(&mut running.mark, HeldMark::Shared) {
-            HeldMark::Shared => self.shared.users -= 1,
-            HeldMark::Own(lease) => {
-                self.by_mark.remove(&lease.mark());
-                self.marks.release(lease, rested_at);
-            }
-        }
+        let mark = std::mem::replace(&mut running.mark, HeldMark::Shared);
+        self.give_back(mark, left_until, now);
         for node in nodes {
             self.nodes.dismiss(&node, trace);
         }
         self.forget(trace, now);
         self.answer(trace, outcome);
+    }
+
+    /// What a node kept of the trace can be reported until `left_until`; nobody else has its mark before.
+    fn give_back(&mut self, mark: HeldMark, left_until: Option<Instant>, now: Instant) {
+        match mark {
+            HeldMark::Shared => {
+                self.shared.users -= 1;
+                self.shared.left_until = self.shared.left_until.max(left_until);
+            }
+            HeldMark::Own(lease) => {
+                self.by_mark.remove(&lease.mark());
+                self.marks.release(lease, self.rested_at(left_until, now));
+            }
+        }
     }
 }

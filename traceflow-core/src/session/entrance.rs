@@ -4,6 +4,7 @@ use std::collections::{HashMap, hash_map};
 use std::time::Instant;
 
 use super::Progress;
+use super::clock::later;
 use super::sessions::{Entry, HeldMark, Running, Sessions, State, Waiting};
 use super::single::{ATTEMPTS, Session, Setup};
 use super::turns::Connection;
@@ -21,7 +22,7 @@ impl Sessions {
             Question::Inject { packet, .. } => Some(Connection::of(packet)),
             Question::Live { .. } => None,
         };
-        let deadline = now + request.plan.timeout;
+        let deadline = later(now, request.plan.timeout);
         self.idle_at = None;
         self.traces.insert(
             trace,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Progress;
 use super::attempt::{Admitted, Attempt, View};
+use super::clock::later;
 use super::identity::is_of_injected;
 use super::single::{ATTEMPTS, Conclusion, Phase, Session};
 use super::work::{Stage, Work};
@@ -23,7 +24,7 @@ impl Session {
             self.progress.push_back(Progress::Injected { node, attempt });
         }
         // Getting the second packet in may have taken all the time there was; it is listened for all the same.
-        let until = *self.until.get_or_insert(now + self.setup.plan.timeout);
+        let until = *self.until.get_or_insert_with(|| later(now, self.setup.plan.timeout));
         let until = until.max(now + self.quiet());
         // If the datapath restarted under the packet there is nothing to wait for.
         let lost = self.work.values().any(|work| work.stage == Stage::Idle);

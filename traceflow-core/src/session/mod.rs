@@ -13,6 +13,7 @@ mod answer;
 mod arming;
 mod attempt;
 mod cleanup;
+mod clock;
 mod command;
 mod conduct;
 mod entrance;

@@ -30,7 +30,7 @@ struct Node {
     /// The attach or detach under way.
     order: Option<OrderId>,
     /// The traces that wait for attach.
-    waiting: Vec<TraceId>,
+    waiting: BTreeSet<TraceId>,
     /// The traces that have to do with this node.
     traces: BTreeSet<TraceId>,
 }
@@ -81,7 +81,7 @@ impl Nodes {
             stands: false,
             gone: false,
             order: None,
-            waiting: Vec::new(),
+            waiting: BTreeSet::new(),
             traces: BTreeSet::new(),
         };
         Self {
@@ -144,7 +144,7 @@ impl Nodes {
     pub(super) fn dismiss(&mut self, name: &NodeName, trace: TraceId) {
         if let Some(node) = self.by_name.get_mut(name) {
             node.traces.remove(&trace);
-            node.waiting.retain(|&waiting| waiting != trace);
+            node.waiting.remove(&trace);
         }
     }
 
@@ -162,16 +162,14 @@ impl Nodes {
             Attachment::Attaching { until } if until <= now => node.begin_attach(name, now, orders),
             Attachment::Attaching { .. } | Attachment::Detaching(_) => {}
         }
-        if !node.waiting.contains(&trace) {
-            node.waiting.push(trace);
-        }
+        node.waiting.insert(trace);
         Standing::Wait
     }
 
     /// The end of an attach; these traces have waited for it.
-    pub(super) fn handle_attached(&mut self, name: &NodeName, result: &Result<(), DatapathError>) -> Vec<TraceId> {
+    pub(super) fn handle_attached(&mut self, name: &NodeName, result: &Result<(), DatapathError>) -> BTreeSet<TraceId> {
         let Some(node) = self.by_name.get_mut(name) else {
-            return Vec::new();
+            return BTreeSet::new();
         };
         node.order = None;
         node.attachment = match result {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::admission::admit;
+use super::clock::later;
 use super::nodes::{Common, Nodes};
 use super::orders::Orders;
 use super::single::{ATTEMPTS, Session};
@@ -77,6 +78,8 @@ pub enum Event {
 pub(super) struct SharedMark {
     pub(super) lease: Option<Lease>,
     pub(super) users: usize,
+    /// When the datapaths will have forgotten what could not be removed.
+    pub(super) left_until: Option<Instant>,
     /// Those who wait for the lease.
     pub(super) waiting: BTreeSet<TraceId>,
 }
@@ -343,9 +346,15 @@ impl Sessions {
 
     pub(super) fn release_shared(&mut self, now: Instant) {
         if let Some(lease) = self.shared.lease.take() {
-            self.marks
-                .release(lease, now + self.common.mark_memory.max(SHORTEST_REST));
+            let left_until = self.shared.left_until.take();
+            self.marks.release(lease, self.rested_at(left_until, now));
         }
+    }
+
+    /// When a mark is free again, of which something is left on a node until `left_until`.
+    pub(super) fn rested_at(&self, left_until: Option<Instant>, now: Instant) -> Instant {
+        let forgotten_at = later(now, self.common.mark_memory.max(SHORTEST_REST));
+        left_until.map_or(forgotten_at, |left_until| left_until.max(forgotten_at))
     }
 
     pub(super) fn set_deadline(&mut self, trace: TraceId, deadline: Option<Instant>) {

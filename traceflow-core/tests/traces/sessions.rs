@@ -776,6 +776,85 @@ fn a_mark_that_comes_free_goes_to_the_first_in_the_queue_after_its_rest() {
     assert_eq!(desk.ordered(), ["install n1", "install n2"]);
 }
 
+fn patient(plan: Plan) -> Plan {
+    Plan {
+        timeout: Duration::from_secs(300),
+        ..plan
+    }
+}
+
+#[test]
+fn the_shared_mark_is_not_given_away_while_anybody_uses_it() {
+    let mut desk = Desk::new(2, Capabilities { marks: 1, ..capable() });
+    for port in 0..3 {
+        desk.ask(patient(inject_to(2, port)));
+        desk.do_all(&["attach", "inject"]);
+    }
+    desk.ask(patient(live_to(2, true)));
+    for used in [2, 0, 1] {
+        desk.pass(10);
+        desk.do_all(&["inject"]);
+        assert!(desk.orders.is_empty(), "{:?}", desk.ordered());
+        desk.see(1, used, &[dropped()]);
+        desk.do_all(&["remove"]);
+    }
+    desk.pass(9);
+    assert!(desk.orders.is_empty(), "it rests from its last user on");
+    desk.pass(1);
+    assert_eq!(desk.ordered(), ["install n1", "install n2"]);
+}
+
+#[test]
+fn a_mark_rests_until_what_could_not_be_removed_has_gone_by_itself() {
+    for plan in [inject_to(2, 1), live_to(2, true)] {
+        let mut desk = Desk::new(2, Capabilities { marks: 1, ..capable() });
+        desk.ask(plan);
+        desk.do_all(&["attach", "install", "inject"]);
+        desk.see_captured(1, captured(2, 1), &[dropped()]);
+        while !desk.orders.is_empty() {
+            desk.end_next(Err(unavailable()));
+            desk.pass(1);
+        }
+        desk.ask(patient(live_to(2, true)));
+        let lifetime = desk.probe.as_ref().map_or(0, |probe| probe.lifetime.as_secs());
+        desk.pass(lifetime - 10);
+        assert!(desk.orders.is_empty(), "{:?}", desk.ordered());
+        desk.pass(10);
+        assert_eq!(desk.ordered(), ["install n1", "install n2"]);
+    }
+}
+
+#[test]
+fn durations_without_end_are_only_long() {
+    let capabilities = Capabilities {
+        mark_memory: Duration::MAX,
+        ..capable()
+    };
+    for plan in [inject_to(2, 1), live_to(2, false)] {
+        let mut desk = Desk::new(2, capabilities.clone());
+        desk.ask(Plan {
+            timeout: Duration::MAX,
+            ..plan
+        });
+        desk.do_all(&["attach", "install", "inject"]);
+        desk.see_captured(1, captured(2, 1), &[dropped()]);
+        assert!(matches!(desk.answer().verdict, Verdict::Dropped { .. }));
+        desk.pass(30);
+        desk.do_all(&["detach"]);
+        assert_eq!(desk.sessions.leased_marks(), 0);
+    }
+}
+
+#[test]
+fn somebody_watches_where_nothing_is_known_of_the_way() {
+    let mut plan = live_to(2, true);
+    plan.source = None;
+    plan.destination = None;
+    let mut desk = Desk::new(2, capable());
+    desk.ask(plan);
+    assert_eq!(desk.ordered(), ["attach n1", "attach n2"]);
+}
+
 #[test]
 fn who_waits_for_a_mark_until_time_is_over_hears_the_place() {
     let mut desk = Desk::new(2, Capabilities { marks: 1, ..capable() });
