@@ -9,14 +9,16 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use traceflow_core::Error;
-use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report, TraceId};
+use traceflow_core::datapath::{
+    Capabilities, Datapath, DatapathError, Mark, Probe, ProbeKind, Removed, Report, TraceId,
+};
 use traceflow_core::fanout::Fanout;
 use traceflow_core::names::NodeName;
-use traceflow_core::packet::Packet;
+use traceflow_core::packet::{Nonce, Packet};
 use traceflow_core::plan::Plan;
-use traceflow_core::session::Progress;
+use traceflow_core::session::{Progress, Sessions};
 use traceflow_core::trace::{Cause, Verdict};
-use traceflow_core::tracer::{Tracer, Tracing};
+use traceflow_core::tracer::{Tracer, TracerBuilder, Tracing};
 
 use crate::support::{Cluster, capable, inject_to, live_to, node, sighting, way};
 
@@ -27,6 +29,8 @@ struct Wire {
     to_lose: AtomicU32,
     /// What of ours is there, one line each.
     present: Mutex<BTreeSet<String>>,
+    /// The mark and the nonce of the packet that was injected last.
+    injected: Mutex<Option<(Mark, Nonce)>>,
     fails: Failing,
 }
 
@@ -39,6 +43,7 @@ enum Failing {
     InjectByPanic,
     ReportsEndOnTheFarNode,
     ReportsPanicOnTheFarNode,
+    ReportsFloodFromTheFarNode,
 }
 
 struct Node {
@@ -62,6 +67,7 @@ impl Wire {
             nodes: vec![node(1), node(2)],
             to_lose: AtomicU32::new(to_lose),
             present: Mutex::default(),
+            injected: Mutex::default(),
             fails,
         })
     }
@@ -123,6 +129,7 @@ impl Datapath for Port {
             .0
             .to_lose
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        *self.0.injected.lock().unwrap() = Some((probe.mark, packet.nonce));
         let hops = if lost.is_ok() { 1 } else { 2 };
         for ((name, observations), node) in way(&[1, 2]).iter().zip(&self.0.nodes).take(hops) {
             let nonce = self.capabilities().nonce.then_some(packet.nonce);
@@ -151,6 +158,7 @@ impl Datapath for Port {
             Failing::ReportsPanicOnTheFarNode if self.1 == 1 => {
                 stream::poll_fn(|_| panic!("the reader is broken")).boxed()
             }
+            Failing::ReportsFloodFromTheFarNode if self.1 == 1 => stream::repeat(Report::Lost { count: 1 }).boxed(),
             _ => self.0.nodes[self.1].reports.stream(),
         }
     }
@@ -353,4 +361,102 @@ async fn a_closed_tracer_ends_its_traces() {
     tracer.close().await.unwrap();
     assert!(matches!(live.await, Err(Error::Closed)));
     assert!(wire.present().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_reported_before_time_was_over_counts_however_late_it_is_read() {
+    let wire = Wire::new(capable(), 2, Failing::Nothing);
+    let mut plan = inject_to(2, 1000);
+    plan.timeout = Duration::from_secs(1);
+    let mut tracing = wire.tracer().trace(plan);
+    while tracing.progress().await
+        != Some(Progress::Injected {
+            node: node(1),
+            attempt: 1,
+        })
+    {}
+    let (mark, nonce) = wire.injected.lock().unwrap().unwrap();
+    let (far, observations) = &way(&[1, 2])[1];
+    wire.nodes[1].reports.send(&Report::Lost { count: 1 });
+    wire.nodes[1]
+        .reports
+        .send(&Report::Seen(sighting(far, mark, Some(nonce), observations)));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let trace = tracing.await.unwrap();
+    assert_eq!(
+        (trace.verdict, trace.attempts),
+        (Verdict::Delivered { node: node(2) }, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_reports_stops_neither_the_clock_nor_the_runtime() {
+    let wire = Wire::new(capable(), 0, Failing::ReportsFloodFromTheFarNode);
+    let tracer = wire.tracer();
+    let mut plan = live_to(2, false);
+    plan.timeout = Duration::from_millis(1);
+    let trace = tracer.trace(plan).await.unwrap();
+    assert!(trace.notes[0].starts_with("node n2 lost about"), "{:?}", trace.notes);
+    tracer.close().await.unwrap();
+}
+
+#[test]
+fn a_tracer_outlives_its_runtime_without_harm() {
+    let wire = Wire::new(capable(), 2, Failing::Nothing);
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    let (tracer, running, dropped) = first.block_on(async {
+        let tracer = wire.tracer();
+        let mut running = tracer.trace(inject_to(2, 1000));
+        running.progress().await.unwrap();
+        let dropped = tracer.trace(inject_to(2, 1));
+        (tracer, running, dropped)
+    });
+    drop(first);
+    drop(dropped);
+    runtime().block_on(async {
+        assert!(matches!(running.await, Err(Error::Closed)));
+        assert!(matches!(tracer.trace(inject_to(2, 2)).await, Err(Error::Closed)));
+        assert!(
+            matches!(tracer.close().await, Err(Error::Closed)),
+            "nothing was detached"
+        );
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_traces_that_are_over() {
+    let wire = Wire::new(capable(), 0, Failing::Nothing);
+    let tracer = wire.tracer();
+    let (injected, live) = (Arc::new(inject_to(2, 1)), Arc::new(short(live_to(2, false))));
+    for round in 0..1000 {
+        let held = tracer.trace(live.clone());
+        let answered = tracer.trace(injected.clone());
+        drop(tracer.trace(injected.clone()));
+        answered.await.unwrap();
+        match round % 2 {
+            0 => drop(held),
+            _ => drop(held.await),
+        }
+    }
+    assert_eq!(wire.present().len(), 2);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((Arc::strong_count(&injected), Arc::strong_count(&live)), (1, 1));
+    tracer.close().await.unwrap();
+}
+
+#[test]
+fn tracers_and_what_they_need_cross_threads() {
+    fn crosses<T: Send + Sync>() {}
+    fn is_held_across_await<T: Send + Sync + Unpin>() {}
+    crosses::<Tracer>();
+    crosses::<TracerBuilder>();
+    crosses::<Sessions>();
+    crosses::<Error>();
+    is_held_across_await::<Tracing>();
 }
