@@ -132,10 +132,15 @@ impl Marks {
 
     /// The next in the queue whose turn has come, with its mark.
     pub fn poll_granted(&mut self, now: Instant) -> Option<(Claimant, Lease)> {
-        let claimant = *self.queue.first_key_value()?.1;
+        let claimant = self.first()?;
         let lease = self.take(now)?;
         self.leave(claimant);
         Some((claimant, lease))
+    }
+
+    /// Who is first in the queue.
+    pub(crate) fn first(&self) -> Option<Claimant> {
+        self.queue.first_key_value().map(|(_, &claimant)| claimant)
     }
 
     /// When [`poll_granted`](Self::poll_granted) has something to give without anybody doing anything.

@@ -43,7 +43,7 @@ impl Sessions {
     /// It is the trace's turn; what it needs now is a mark.
     pub(super) fn claim_mark(&mut self, trace: TraceId, now: Instant) {
         let claimant = self.claimant(trace);
-        if claimant == Claimant::Injected && self.shared.lease.is_some() {
+        if claimant == Claimant::Injected && self.shared.lease.is_some() && !self.must_give_up_shared() {
             return self.begin(trace, HeldMark::Shared, now);
         }
         match self.marks.lease(claimant, now) {
@@ -55,6 +55,11 @@ impl Sessions {
                 self.progress(trace, Progress::Queued { position });
             }
         }
+    }
+
+    /// The only mark there is isn't shared with newcomers while others wait for it: they would wait for ever.
+    fn must_give_up_shared(&self) -> bool {
+        self.common.marks == 1 && self.marks.waiting() > 0
     }
 
     pub(super) fn claimant(&self, trace: TraceId) -> Claimant {

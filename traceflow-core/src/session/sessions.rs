@@ -314,6 +314,10 @@ impl Sessions {
 impl Sessions {
     /// Hands out what has become free.
     pub(super) fn settle(&mut self, now: Instant) {
+        if self.shared.lease.is_some() && self.marks.first() == Some(Claimant::Injected) {
+            self.marks.leave(Claimant::Injected);
+            self.begin_shared(now);
+        }
         if self.marks.waiting() > 0 && self.shared.users == 0 {
             self.release_shared(now);
         }
@@ -322,9 +326,7 @@ impl Sessions {
                 Claimant::Trace(trace) => self.grant(trace, lease, now),
                 Claimant::Injected => {
                     self.shared.lease = Some(lease);
-                    for trace in std::mem::take(&mut self.shared.waiting) {
-                        self.begin(trace, HeldMark::Shared, now);
-                    }
+                    self.begin_shared(now);
                 }
             }
         }
@@ -334,6 +336,13 @@ impl Sessions {
             self.stand_down(now);
         } else if self.idle_at.is_none() && !self.nodes.all_detached() {
             self.idle_at = Some(now + IDLE);
+        }
+    }
+
+    /// All who wait for the shared mark have it now.
+    fn begin_shared(&mut self, now: Instant) {
+        for trace in std::mem::take(&mut self.shared.waiting) {
+            self.begin(trace, HeldMark::Shared, now);
         }
     }
 

@@ -805,6 +805,37 @@ fn the_shared_mark_is_not_given_away_while_anybody_uses_it() {
 }
 
 #[test]
+fn newcomers_do_not_keep_the_only_mark_from_who_waits_for_it() {
+    let mut desk = Desk::new(2, Capabilities { marks: 1, ..capable() });
+    desk.ask(patient(inject_to(2, 1)));
+    desk.do_all(&["attach", "inject"]);
+    let live = desk.ask(patient(live_to(2, true)));
+    let late = desk.ask(patient(inject_to(2, 2)));
+    assert_eq!(desk.news.last(), Some(&(late, Progress::Queued { position: 2 })));
+    desk.see(1, 0, &[dropped()]);
+    desk.do_all(&["remove"]);
+    desk.pass(10);
+    assert_eq!(desk.orders[0].command.task.trace(), Some(live));
+    desk.do_all(&["install"]);
+    desk.see_captured(1, captured(2, 1), &[dropped()]);
+    desk.do_all(&["remove"]);
+    desk.pass(10);
+    assert_eq!(desk.orders[0].command.task.trace(), Some(late));
+}
+
+#[test]
+fn newcomers_share_the_mark_again_when_who_waited_for_it_has_gone() {
+    let mut desk = Desk::new(2, Capabilities { marks: 1, ..capable() });
+    desk.ask(patient(inject_to(2, 1)));
+    desk.do_all(&["attach", "inject"]);
+    let live = desk.ask(patient(live_to(2, true)));
+    let late = desk.ask(patient(inject_to(2, 2)));
+    desk.sessions.handle_cancel(live, desk.now);
+    desk.follow();
+    assert_eq!(desk.orders[0].command.task.trace(), Some(late));
+}
+
+#[test]
 fn a_mark_rests_until_what_could_not_be_removed_has_gone_by_itself() {
     for plan in [inject_to(2, 1), live_to(2, true)] {
         let mut desk = Desk::new(2, Capabilities { marks: 1, ..capable() });
