@@ -33,7 +33,7 @@ pub enum Error {
         #[source]
         source: DatapathError,
     },
-    /// The trace was cancelled; what it had put in place is gone.
+    /// The trace was cancelled; what it had put in place is removed, as far as its nodes answer.
     #[error("the trace was cancelled")]
     Cancelled,
     /// The model can't tell the path in advance. Say more in the question, or trace instead of predicting.

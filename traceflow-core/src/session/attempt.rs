@@ -74,6 +74,7 @@ impl Attempt {
                 .identity
                 .as_ref()
                 .is_some_and(|identity| !identity.is_of(&sighting))
+            || self.sightings.iter().any(|earlier| repeats(earlier, &sighting))
         {
             return Admitted::Foreign;
         }
@@ -110,6 +111,15 @@ impl Attempt {
         };
         self.path.hops.iter().find_map(|hop| captured(&hop.node))
     }
+}
+
+/// Whether two sightings show the same at one place. No packet comes by twice unchanged; the next one of its flow does,
+/// and where the packets carry no number that tells them apart, this does.
+fn repeats(earlier: &Sighting, sighting: &Sighting) -> bool {
+    let ttl = |sighting: &Sighting| sighting.packet.as_ref().map(|packet| packet.ttl);
+    (&earlier.node, earlier.step) == (&sighting.node, sighting.step)
+        && earlier.observations == sighting.observations
+        && ttl(earlier) == ttl(sighting)
 }
 
 /// How sightings are put together.
