@@ -133,6 +133,12 @@ impl Nodes {
             .map_or_else(Vec::new, |node| node.traces.iter().copied().collect())
     }
 
+    /// How many traces have to do with each node, or wait there, all nodes together.
+    pub(super) fn enlisted(&self) -> usize {
+        let nodes = self.by_name.values();
+        nodes.map(|node| node.traces.len() + node.waiting.len()).sum()
+    }
+
     /// The trace has to do with this node; false if there is no such node.
     pub(super) fn enlist(&mut self, name: &NodeName, trace: TraceId) -> bool {
         self.by_name

@@ -44,6 +44,11 @@ impl Orders {
         self.abandoned.pop_front()
     }
 
+    /// How many have no result yet, or are still to be handed out or called back.
+    pub(super) fn len(&self) -> usize {
+        self.pending.len() + self.queue.len() + self.abandoned.len()
+    }
+
     pub(super) fn poll(&mut self) -> Option<Order> {
         self.queue.pop_front()
     }

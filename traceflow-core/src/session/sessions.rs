@@ -1,6 +1,7 @@
 //! All traces over one set of nodes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -307,6 +308,25 @@ impl Sessions {
     /// How many marks are out.
     pub fn leased_marks(&self) -> usize {
         self.marks.leased()
+    }
+}
+
+/// How much is kept of what. All of it is of traces that are not over, or are still to be told of.
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("traces", &self.traces.len())
+            .field("deadlines", &self.deadlines.len())
+            .field("nonces", &self.by_nonce.len())
+            .field("connections", &self.turns.len())
+            .field("own_marks", &self.by_mark.len())
+            .field("sharing_a_mark", &self.shared.users)
+            .field("waiting_to_share", &self.shared.waiting.len())
+            .field("waiting_for_a_mark", &self.marks.waiting())
+            .field("on_nodes", &self.nodes.enlisted())
+            .field("orders", &self.orders.len())
+            .field("events", &self.events.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -46,6 +46,11 @@ impl Turns {
         queue.len() - 1
     }
 
+    /// How many connections are traced.
+    pub(super) fn len(&self) -> usize {
+        self.queues.len()
+    }
+
     pub(super) fn position(&self, connection: Connection, trace: TraceId) -> Option<usize> {
         self.queues.get(&connection)?.iter().position(|&other| other == trace)
     }

@@ -9,7 +9,7 @@ use traceflow_core::datapath::{
     Capabilities, DatapathError, Mark, Probe, ProbeKind, Removed, Report, Sighting, TraceId,
 };
 use traceflow_core::observation::Observation;
-use traceflow_core::packet::{CapturedPacket, IpFamily, Nonce};
+use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, Nonce};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_core::session::{Event, Order, Progress, Request, Sessions, Task, Watch};
 use traceflow_core::trace::{Cause, Hop, Prediction, Trace, Unpredictable, Verdict};
@@ -153,6 +153,11 @@ impl Desk {
             packet,
             ..sighting(&node(number), mark, nonce, &observations.into())
         }
+    }
+
+    fn cancel(&mut self, trace: TraceId) {
+        self.sessions.handle_cancel(trace, self.now);
+        self.follow();
     }
 
     fn lose(&mut self, number: u8) {
@@ -609,6 +614,22 @@ fn the_first_matching_packet_is_followed_and_others_are_ignored() {
 }
 
 #[test]
+fn the_next_packet_of_a_flow_without_numbers_is_not_a_second_visit() {
+    let mut desk = live(false);
+    let mut udp = captured(2, 0);
+    udp.identification = None;
+    udp.transport = CapturedTransport::None;
+    for second in 0..3 {
+        let mut seen = desk.sighting(1, None, Some(udp.clone()), &[tunnel_to(2)]);
+        seen.timestamp += Duration::from_secs(second);
+        desk.report(1, Report::Seen(seen));
+    }
+    desk.see_captured(2, udp, &[received(), delivered()]);
+    let trace = desk.answer();
+    assert_eq!((trace.hops.len(), trace.hops[1].after_gap), (2, false));
+}
+
+#[test]
 fn the_followed_packet_is_known_behind_its_translation() {
     let mut desk = live(false);
     let mut translation = tunnel_to(2);
@@ -1047,4 +1068,45 @@ fn another_family_is_refused() {
     let mut desk = Desk::new(2, capable());
     desk.ask(plan);
     assert_eq!(desk.refusal(), "node n1 can't handle IPv6");
+}
+
+#[test]
+fn nothing_is_kept_of_a_hundred_thousand_traces_that_are_over() {
+    let mut desk = Desk::new(2, Capabilities { marks: 2, ..capable() });
+    let nothing = format!("{:?}", desk.sessions);
+    for round in 0..20_000 {
+        five_traces(&mut desk, (round % 60_000) as u16);
+        assert_eq!(format!("{:?}", desk.sessions), nothing);
+    }
+    assert_eq!(desk.asked, 100_000);
+}
+
+/// Two of one connection, one of them cancelled; two live ones for one mark, one of them cancelled; and one that stays
+/// silent on a node that can't be cleaned up.
+fn five_traces(desk: &mut Desk, port: u16) {
+    desk.nonces.clear();
+    desk.ask(inject_to(2, port));
+    desk.do_all(&["attach", "inject"]);
+    let queued = desk.ask(inject_to(2, port));
+    desk.cancel(queued);
+    desk.see(1, 0, &[dropped()]);
+    desk.do_all(&["remove"]);
+
+    desk.ask(live_to(2, true));
+    let queued = desk.ask(live_to(2, true));
+    desk.do_all(&["attach", "install"]);
+    desk.see_captured(1, captured(2, port), &[dropped()]);
+    desk.do_all(&["remove"]);
+    desk.cancel(queued);
+
+    desk.ask(inject_to(2, port));
+    desk.do_all(&["inject"]);
+    desk.pass(1);
+    for _ in 0..5 {
+        desk.pass(5);
+    }
+    desk.do_all(&["remove"]);
+    desk.pass(20);
+    desk.news.clear();
+    assert_eq!(desk.answers.drain(..).count(), 5);
 }
