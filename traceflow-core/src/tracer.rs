@@ -48,7 +48,7 @@ impl Tracer {
         }
     }
 
-    /// Starts a trace that watches the nodes on the predicted path; all of them where there is no prediction.
+    /// Starts a trace that watches what [`Watch::Path`] says.
     ///
     /// The trace runs whether or not the returned future is polled, until that is dropped.
     pub fn trace(&self, plan: impl Into<Arc<Plan>>) -> Tracing {
