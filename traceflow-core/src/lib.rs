@@ -3,14 +3,20 @@
 //! This crate holds everything that doesn't depend on how packets are really carried: the question, the packet, the
 //! state machines that follow it over many nodes, and the answer. What it deliberately isn't: it knows no switch, no
 //! table and no register. A backend implements [`Datapath`](datapath::Datapath) for one node; the crate `traceflow-sim`
-//! is one, for unit tests and for predictions, and its page begins with a whole trace in five lines.
+//! is one, for unit tests and for predictions.
 //!
-//! # From a manifest to a question
+//! # From a manifest to the answer
 //!
 //! ```
 //! use traceflow_core::input::Text;
-//! use traceflow_core::spec::{Ask, Manifest};
+//! use traceflow_core::plan::Plan;
+//! use traceflow_core::render::{self, Style};
+//! use traceflow_core::spec::Manifest;
+//! use traceflow_core::tracer::Tracer;
+//! use traceflow_sim::{Cluster, SimNetwork};
 //!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! // What is asked: checked in itself, with the place of every mistake.
 //! let file = Text::new(
 //!     "tf.yaml",
 //!     "
@@ -19,18 +25,27 @@
 //! metadata: {name: who-drops-my-ping}
 //! spec:
 //!   source: {namespace: default, pod: pod1}
-//!   destination: {namespace: default, service: web}
+//!   destination: {namespace: default, pod: pod2}
+//!   packet: {ipHeader: {protocol: 1}}
 //! ",
 //! );
 //! let manifests = Manifest::read(&file)?;
-//! let spec = manifests[0].spec();
-//! assert!(matches!(spec.ask(), Ask::Inject { .. }));
-//! # Ok::<(), traceflow_core::input::BadInput>(())
-//! ```
 //!
-//! From there, [`Plan::resolve`](plan::Plan::resolve) looks up the names in an [`Inventory`](inventory::Inventory) and
-//! writes down what it chose, [`Tracer::trace`](tracer::Tracer::trace) follows the packet, and [`render`] prints the
-//! [`Trace`](trace::Trace).
+//! // Whom it is asked: any datapaths, one per node. Here they are simulated.
+//! let network = SimNetwork::new(Cluster::builder().node("n1").node("n2").pod("pod1", "n1").pod("pod2", "n2").build()?);
+//! let inventory = network.cluster().clone();
+//! let plan = Plan::resolve(manifests[0].spec(), &*inventory, &mut fastrand::Rng::new())?;
+//!
+//! // The answer.
+//! let tracer = Tracer::builder(inventory).datapaths(network.datapaths()).start();
+//! let trace = tracer.trace(plan).await?;
+//! println!("{}", render::table(&trace, Style::Plain));
+//! assert_eq!(trace.verdict.to_string(), "delivered on n2");
+//! tracer.close().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Map
 //!

@@ -31,6 +31,40 @@ use crate::trace::{Predictor, Trace};
 ///
 /// Dropping it is polite: the traces that run are finished and everything is removed in the background, as long as the
 /// runtime lives. [`close`](Self::close) waits for that.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use traceflow_core::render::{self, Style};
+/// use traceflow_core::spec::CommandLine;
+/// use traceflow_core::plan::Plan;
+/// use traceflow_core::tracer::Tracer;
+/// use traceflow_sim::{Cluster, SimNetwork};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// // Any datapaths do, one per node; these are simulated.
+/// let network = SimNetwork::new(Cluster::builder().node("a").node("b").pod("client", "a").pod("web", "b").build()?);
+/// let tracer = Tracer::builder(network.cluster().clone())
+///     .predictor(Arc::new(network.clone()))
+///     .datapaths(network.datapaths())
+///     .start();
+///
+/// let asked = CommandLine { source: Some("client"), destination: Some("web"), flow: Some("tcp,tcp_dst=80"), ..Default::default() };
+/// let plan = Plan::resolve(&asked.spec(&**network.cluster())?, &**network.cluster(), &mut fastrand::Rng::new())?;
+/// let mut tracing = tracer.trace(plan);
+/// while let Some(news) = tracing.progress().await {
+///     eprintln!("{news}");
+/// }
+/// let trace = tracing.await?;
+/// println!("{}", render::table(&trace, Style::Plain));
+/// assert_eq!(trace.verdict.to_string(), "delivered on b");
+///
+/// tracer.close().await?;
+/// assert!(network.leftovers().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Tracer {
     calls: mpsc::UnboundedSender<Call>,
     predictor: Option<Arc<dyn Predictor>>,
@@ -102,7 +136,8 @@ impl fmt::Debug for Tracer {
     }
 }
 
-/// What a [`Tracer`] is made of.
+/// What a [`Tracer`] is made of; nothing happens before [`start`](Self::start).
+#[must_use]
 pub struct TracerBuilder {
     inventory: Arc<dyn Inventory>,
     predictor: Option<Arc<dyn Predictor>>,
@@ -112,28 +147,24 @@ pub struct TracerBuilder {
 
 impl TracerBuilder {
     /// Narrows traces to the predicted path and explains silence with the prediction.
-    #[must_use]
     pub fn predictor(mut self, predictor: Arc<dyn Predictor>) -> Self {
         self.predictor = Some(predictor);
         self
     }
 
     /// Adds a node. Of two with one name the later counts.
-    #[must_use]
     pub fn datapath(mut self, datapath: Arc<dyn Datapath>) -> Self {
         self.datapaths.push(datapath);
         self
     }
 
     /// Adds nodes.
-    #[must_use]
     pub fn datapaths(mut self, datapaths: impl IntoIterator<Item = Arc<dyn Datapath>>) -> Self {
         self.datapaths.extend(datapaths);
         self
     }
 
     /// Makes the choice of nonces reproducible.
-    #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -183,6 +214,7 @@ impl fmt::Debug for TracerBuilder {
 /// A trace that runs: a future of its answer, with news on the way. Dropping it cancels the trace, and what it had put
 /// in place is removed in the background.
 #[derive(Debug)]
+#[must_use = "dropping it cancels the trace"]
 pub struct Tracing {
     trace: TraceId,
     progress: mpsc::UnboundedReceiver<Progress>,

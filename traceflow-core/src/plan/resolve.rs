@@ -23,6 +23,24 @@ impl Plan {
     ///
     /// Nothing is touched by it: check all questions so before tracing the first.
     ///
+    /// ```
+    /// use traceflow_core::names::ObjectName;
+    /// use traceflow_core::plan::{Choice, Plan};
+    /// use traceflow_core::spec::{Destination, Source, TraceSpec};
+    /// use traceflow_sim::Cluster;
+    ///
+    /// let cluster = Cluster::builder().node("a").pod("client", "a").service("web", 80).build()?;
+    /// let spec = TraceSpec::builder()
+    ///     .source(Source::Pod(ObjectName::new("default", "client")))
+    ///     .destination(Destination::Service(ObjectName::new("default", "web")))
+    ///     .packet("tcp".parse()?)
+    ///     .build()?;
+    /// let plan = Plan::resolve(&spec, &cluster, &mut fastrand::Rng::with_seed(1))?;
+    /// let chosen: Vec<String> = plan.choices.iter().map(Choice::to_string).collect();
+    /// assert_eq!(chosen[0], "destination port 80 (the Service's first)");
+    /// # Ok::<(), traceflow_core::input::BadInput>(())
+    /// ```
+    ///
     /// # Errors
     /// If the cluster doesn't have what is named, or has it in a state that can't be traced; with the field of a
     /// manifest, such as `spec.source.pod`, that [`Manifest::locate`](crate::spec::Manifest::locate) finds the place

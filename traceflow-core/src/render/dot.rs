@@ -9,6 +9,22 @@ use crate::trace::Trace;
 /// sight of.
 ///
 /// Draw it with `dot -Tsvg`.
+///
+/// ```
+/// use traceflow_core::render::dot;
+///
+/// # use std::sync::Arc;
+/// # use traceflow_core::plan::Plan;
+/// # use traceflow_core::spec::CommandLine;
+/// # use traceflow_core::trace::{Predictor, Trace};
+/// # let cluster = traceflow_sim::Cluster::builder().node("n").pod("a", "n").pod("b", "n").build()?;
+/// # let asked = CommandLine { source: Some("a"), destination: Some("b"), flow: Some("tcp,tcp_src=40000,tcp_dst=80"), ..Default::default() };
+/// # let plan = Arc::new(Plan::resolve(&asked.spec(&cluster)?, &cluster, &mut fastrand::Rng::with_seed(1))?);
+/// # let trace = Trace::predicted(plan.clone(), cluster.predict(&plan)?);
+/// let graph = dot(&trace);
+/// assert!(graph.starts_with("digraph "));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn dot(trace: &Trace) -> String {
     let graph = Graph::new(trace);
     let mut out = String::from("digraph traceflow {\n  rankdir=TB;\n");

@@ -7,6 +7,22 @@ use crate::trace::Trace;
 
 /// The trace as a Mermaid flowchart: a subgraph per node, drops as hexagons, dotted links where the packet was lost
 /// sight of. GitHub and GitLab draw it from a code block marked `mermaid`.
+///
+/// ```
+/// use traceflow_core::render::mermaid;
+///
+/// # use std::sync::Arc;
+/// # use traceflow_core::plan::Plan;
+/// # use traceflow_core::spec::CommandLine;
+/// # use traceflow_core::trace::{Predictor, Trace};
+/// # let cluster = traceflow_sim::Cluster::builder().node("n").pod("a", "n").pod("b", "n").build()?;
+/// # let asked = CommandLine { source: Some("a"), destination: Some("b"), flow: Some("tcp,tcp_src=40000,tcp_dst=80"), ..Default::default() };
+/// # let plan = Arc::new(Plan::resolve(&asked.spec(&cluster)?, &cluster, &mut fastrand::Rng::with_seed(1))?);
+/// # let trace = Trace::predicted(plan.clone(), cluster.predict(&plan)?);
+/// let block = format!("```mermaid\n{}```\n", mermaid(&trace));
+/// assert!(block.contains("flowchart"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn mermaid(trace: &Trace) -> String {
     let graph = Graph::new(trace);
     let mut out = String::from("flowchart TD\n");

@@ -12,37 +12,23 @@
 //! well formed and no control character reaches the terminal.
 //!
 //! ```
-//! # use std::{sync::Arc, time::Duration};
-//! # use traceflow_core::packet::IpFamily;
-//! # use traceflow_core::plan::{FlowMatch, Plan, Question};
-//! # use traceflow_core::trace::{Mode, Trace, Verdict};
+//! # use std::sync::Arc;
+//! # use traceflow_core::plan::Plan;
+//! # use traceflow_core::spec::CommandLine;
 //! use traceflow_core::render::{self, Style};
+//! use traceflow_core::trace::{Predictor, Trace};
 //!
-//! # let matching = FlowMatch::any(IpFamily::V4);
-//! # let plan = Plan {
-//! #     source: None,
-//! #     destination: None,
-//! #     question: Question::Live { matching, dropped_only: true },
-//! #     timeout: Duration::from_secs(20),
-//! #     choices: Vec::new(),
-//! # };
-//! # let trace = Trace {
-//! #     plan: Arc::new(plan),
-//! #     mode: Mode::Live,
-//! #     hops: Vec::new(),
-//! #     verdict: Verdict::NoneDropped { passed: 3 },
-//! #     captured: None,
-//! #     unseen: Vec::new(),
-//! #     attempts: 0,
-//! #     notes: Vec::new(),
-//! # };
-//! // `trace` is what a live trace of dropped packets came back with.
-//! assert_eq!(
-//!     render::table(&trace, Style::Plain),
-//!     "any source -> any destination, any IPv4 packet (live traffic, dropped packets only)\n\
-//!      NOT DROPPED: 3 matching packets passed, none dropped\n"
-//! );
+//! # let cluster = traceflow_sim::Cluster::builder().node("n1").pod("client", "n1").pod("web", "n1").yaml("{
+//! #     apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: closed},
+//! #     spec: {podSelector: {}, policyTypes: [Ingress]}}").build()?;
+//! # let asked = CommandLine { source: Some("client"), destination: Some("web"), flow: Some("tcp,tcp_src=40000,tcp_dst=80"), ..Default::default() };
+//! # let plan = Arc::new(Plan::resolve(&asked.spec(&cluster)?, &cluster, &mut fastrand::Rng::with_seed(1))?);
+//! // `cluster` is a model of the network, `plan` what was asked.
+//! let trace = Trace::predicted(plan.clone(), cluster.predict(&plan)?);
+//! let table = render::table(&trace, Style::Plain);
+//! assert!(table.contains("DROPPED on n1: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed"));
 //! assert!(render::svg(&trace).starts_with("<svg "));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod captured;

@@ -22,6 +22,23 @@ pub enum Style {
 /// with `>>` is where the packet was lost.
 ///
 /// The last line ends with a newline. Control characters in names are spelled out.
+///
+/// ```
+/// use traceflow_core::render::{Style, table};
+///
+/// # use std::sync::Arc;
+/// # use traceflow_core::plan::Plan;
+/// # use traceflow_core::spec::CommandLine;
+/// # use traceflow_core::trace::{Predictor, Trace};
+/// # let cluster = traceflow_sim::Cluster::builder().node("n").pod("a", "n").pod("b", "n").build()?;
+/// # let asked = CommandLine { source: Some("a"), destination: Some("b"), flow: Some("tcp,tcp_src=40000,tcp_dst=80"), ..Default::default() };
+/// # let plan = Arc::new(Plan::resolve(&asked.spec(&cluster)?, &cluster, &mut fastrand::Rng::with_seed(1))?);
+/// # let trace = Trace::predicted(plan.clone(), cluster.predict(&plan)?);
+/// let printed = table(&trace, Style::Plain);
+/// let first = "default/a (10.244.0.2) -> default/b (10.244.0.3), TCP, port 40000 -> 80 (predicted, nothing was sent)";
+/// assert_eq!(printed.lines().next(), Some(first));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn table(trace: &Trace, style: Style) -> String {
     let mut page = Page {
         out: String::new(),

@@ -34,6 +34,45 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The driver carries out the orders and hands in their results by number; it calls
 /// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has come. After any call of a
 /// `handle_*` method it polls everything.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Instant;
+///
+/// use traceflow_core::datapath::{Capabilities, Removed, TraceId};
+/// use traceflow_core::session::{Event, Request, Sessions, Watch};
+/// # use traceflow_core::plan::Plan;
+/// # use traceflow_core::spec::CommandLine;
+///
+/// # let cluster = traceflow_sim::Cluster::builder().node("a").pod("client", "a").pod("web", "a").build()?;
+/// # let asked = CommandLine { source: Some("client"), destination: Some("web"), ..Default::default() };
+/// # let plan = Arc::new(Plan::resolve(&asked.spec(&cluster)?, &cluster, &mut fastrand::Rng::with_seed(1))?);
+/// let able = Capabilities { inject: true, ipv4: true, marks: 1, nonce: true, ..Capabilities::default() };
+/// let mut sessions = Sessions::new([("a".into(), able)], Arc::new(cluster), fastrand::Rng::with_seed(1));
+/// let now = Instant::now();
+/// sessions.handle_request(Request { trace: TraceId(1), plan, prediction: None, watch: Watch::Path }, now);
+///
+/// // A driver would call the node's datapath for each order, and hand in sightings; here nobody ever sees the packet.
+/// let mut done = Vec::new();
+/// let mut now = now;
+/// let answer = loop {
+///     while let Some(order) = sessions.poll_order() {
+///         done.push(order.command.task.to_string());
+///         sessions.handle_result(order.id, Ok(Removed::default()), now);
+///     }
+///     match sessions.poll_event() {
+///         Some(Event::Finished(_, answer)) => break answer?,
+///         Some(Event::Progress(_, news)) => println!("{news}"),
+///         None => {
+///             now = sessions.poll_timeout().expect("a trace that runs has an end");
+///             sessions.handle_timeout(now);
+///         }
+///     }
+/// };
+/// assert_eq!(done, ["attach", "install", "inject", "inject", "remove"]);
+/// assert_eq!(answer.verdict.to_string(), "not seen to its end: node a lost the packet before any watched point saw it");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Sessions {
     pub(super) nodes: Nodes,
     pub(super) inventory: Arc<dyn Inventory>,
