@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::Protocol;
 use traceflow_sim::model::Pod;
-use traceflow_sim::policy::{Direction, LabelSelector, NetworkPolicy, Peer, PolicyIndex, PolicyPeer, Rule, Traffic};
+use traceflow_sim::policy::{Access, Direction, LabelSelector, NetworkPolicy, Peer, PolicyIndex, PolicyPeer, Rule};
 
 fn pod(name: &str, address: [u8; 4]) -> Pod {
     Pod {
@@ -37,7 +37,7 @@ fn an_allowed_packet_is_decided_without_allocating() {
         }]),
         egress: None,
     });
-    let syn = Traffic {
+    let syn = Access {
         direction: Direction::Ingress,
         pod: web,
         peer: Peer::Address(IpAddr::from([10, 0, 0, 2])),

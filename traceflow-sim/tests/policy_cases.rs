@@ -14,7 +14,7 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
 use traceflow_sim::model::{ContainerPort, Labels, Namespace, Pod};
-use traceflow_sim::policy::{Decision, Direction, Exempt, NetworkPolicy, Peer, PolicyIndex, Traffic};
+use traceflow_sim::policy::{Access, Decision, Direction, Exempt, NetworkPolicy, Peer, PolicyIndex};
 
 const FILES: [(&str, &str); 6] = [
     ("isolation.yaml", include_str!("policy_cases/isolation.yaml")),
@@ -102,7 +102,7 @@ impl Case {
             .collect()
     }
 
-    fn traffic(&self, question: &str) -> Traffic {
+    fn traffic(&self, question: &str) -> Access {
         let words: Vec<&str> = question.split(' ').collect();
         let (direction, pod, peer, packet) = match words[..] {
             ["ingress", pod, "from", peer, packet] => (Direction::Ingress, pod, peer, packet),
@@ -110,7 +110,7 @@ impl Case {
             _ => panic!("{question}"),
         };
         let (protocol, destination_port) = read_packet(packet);
-        Traffic {
+        Access {
             direction,
             pod: self.index.pod_id(&object_name(pod)).expect(pod),
             peer: self.peer(peer),

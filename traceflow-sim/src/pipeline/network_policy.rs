@@ -8,7 +8,7 @@ use super::packet::ports;
 use super::routing::Exit;
 use super::{Arrival, Outcome, Passage};
 use crate::cluster::PodId;
-use crate::policy::{Decision, Direction, Peer, Traffic};
+use crate::policy::{Access, Decision, Direction, Peer};
 
 /// The sender's policies see the destination after translation.
 pub(super) fn apply_egress_rules(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
@@ -45,7 +45,7 @@ fn apply_rules(passage: &mut Passage<'_>, pod: PodId, direction: Direction) {
         Direction::Egress => passage.packet.destination,
         Direction::Ingress => passage.packet.source,
     };
-    passage.decision = passage.cluster.policies.decide(&Traffic {
+    passage.decision = passage.cluster.policies.decide(&Access {
         direction,
         pod: passage.cluster.pod_record(pod).policy_id,
         peer: if passage.is_own_node(other_end) {

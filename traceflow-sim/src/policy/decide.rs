@@ -22,7 +22,7 @@ pub enum Direction {
 
 /// The first packet of a connection, as the policies of one of its ends see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Traffic {
+pub struct Access {
     /// Which end is asked about: the destination's ingress or the source's egress.
     pub direction: Direction,
     /// The Pod at that end.
@@ -35,7 +35,7 @@ pub struct Traffic {
     pub destination_port: Option<u16>,
 }
 
-/// The other end of [`Traffic`].
+/// The other end of [`Access`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// Whoever has this address: the Pod that the index knows by it, else a node or something outside.
@@ -49,7 +49,7 @@ pub enum Peer {
 pub enum Decision {
     /// Allowed: no policy isolates the Pod in this direction.
     NotIsolated,
-    /// Allowed: policies isolate the Pod, but none can forbid this traffic.
+    /// Allowed: policies isolate the Pod, but none can forbid this access.
     Exempt(Exempt),
     /// Allowed by a rule. Where several rules allow it, this is the first rule of the first policy by name.
     Allowed {
@@ -58,14 +58,14 @@ pub enum Decision {
         /// The rule's place in the policy's `ingress` or `egress`, from 0.
         rule: usize,
     },
-    /// Denied: policies isolate the Pod, and none of their rules allows the traffic.
+    /// Denied: policies isolate the Pod, and none of their rules allows the access.
     Isolated {
         /// The policies that isolate it in this direction, in the order of their names.
         policies: Arc<[PolicyRef]>,
     },
 }
 
-/// Traffic that no policy can forbid.
+/// Access that no policy can forbid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exempt {
     /// From the Pod to itself.
@@ -86,27 +86,23 @@ impl PolicyIndex {
     ///
     /// The cost depends on the policies that select the Pod, not on how many there are. Nothing is allocated unless
     /// the answer is [`Decision::Isolated`].
-    pub fn decide(&self, traffic: &Traffic) -> Decision {
-        let Some(subject) = self.pod(traffic.pod) else {
+    pub fn decide(&self, access: &Access) -> Decision {
+        let Some(subject) = self.pod(access.pod) else {
             return Decision::NotIsolated;
         };
-        let policies = subject.policies(traffic.direction);
+        let policies = subject.policies(access.direction);
         if policies.is_empty() {
             return Decision::NotIsolated;
         }
-        let peer = self.resolve(traffic.peer);
-        if let Some(exempt) = exempt(traffic, &peer) {
+        let peer = self.resolve(access.peer);
+        if let Some(exempt) = exempt(access, &peer) {
             return Decision::Exempt(exempt);
         }
-        let declared: &[ContainerPort] = match traffic.direction {
+        let declared: &[ContainerPort] = match access.direction {
             Direction::Ingress => subject.ports(),
             Direction::Egress => peer.pod.map_or(&[], |(_, pod)| pod.ports()),
         };
-        let asked = Asked {
-            traffic,
-            peer,
-            declared,
-        };
+        let asked = Asked { access, peer, declared };
         let allowed = policies.iter().find_map(|policy| asked.allowed_by(policy));
         allowed.unwrap_or_else(|| isolated_by(policies))
     }
@@ -129,11 +125,11 @@ struct ResolvedPeer<'a> {
 
 /// "A pod cannot block access to itself" (the Network Policies page of the documentation), and ingress is allowed "if
 /// the traffic source is the pod's local node" (the API's text).
-fn exempt(traffic: &Traffic, peer: &ResolvedPeer<'_>) -> Option<Exempt> {
-    if peer.pod.is_some_and(|(id, _)| id == traffic.pod) {
+fn exempt(access: &Access, peer: &ResolvedPeer<'_>) -> Option<Exempt> {
+    if peer.pod.is_some_and(|(id, _)| id == access.pod) {
         return Some(Exempt::Itself);
     }
-    let from_own_node = matches!(traffic.peer, Peer::OwnNode(_)) && traffic.direction == Direction::Ingress;
+    let from_own_node = matches!(access.peer, Peer::OwnNode(_)) && access.direction == Direction::Ingress;
     from_own_node.then_some(Exempt::OwnNode)
 }
 
@@ -146,17 +142,17 @@ fn isolated_by(policies: &[Arc<NetworkPolicy>]) -> Decision {
 
 /// Everything that a rule looks at.
 struct Asked<'a> {
-    traffic: &'a Traffic,
+    access: &'a Access,
     peer: ResolvedPeer<'a>,
     /// The ports that the destination Pod declares.
     declared: &'a [ContainerPort],
 }
 
 impl Asked<'_> {
-    /// The decision of the policy's first rule that allows the traffic.
+    /// The decision of the policy's first rule that allows the access.
     fn allowed_by(&self, policy: &NetworkPolicy) -> Option<Decision> {
         let rule = policy
-            .rules(self.traffic.direction)?
+            .rules(self.access.direction)?
             .iter()
             .position(|rule| self.matches_ports(rule) && self.matches_peers(rule, policy))?;
         Some(Decision::Allowed {
@@ -166,11 +162,11 @@ impl Asked<'_> {
     }
 
     fn matches_ports(&self, rule: &Rule) -> bool {
-        let Traffic {
+        let Access {
             protocol,
             destination_port,
             ..
-        } = *self.traffic;
+        } = *self.access;
         rule.ports.is_empty()
             || rule
                 .ports

@@ -28,7 +28,7 @@ pub struct PodId(u32);
 /// use traceflow_core::names::ObjectName;
 /// use traceflow_core::packet::Protocol;
 /// use traceflow_sim::model::Pod;
-/// use traceflow_sim::policy::{Decision, Direction, LabelSelector, NetworkPolicy, Peer, PolicyIndex, Traffic};
+/// use traceflow_sim::policy::{Decision, Direction, LabelSelector, NetworkPolicy, Peer, PolicyIndex, Access};
 ///
 /// let mut index = PolicyIndex::default();
 /// let web = index.insert_pod(Pod {
@@ -47,7 +47,7 @@ pub struct PodId(u32);
 ///     ingress: Some(vec![]),
 ///     egress: None,
 /// });
-/// let syn = Traffic {
+/// let syn = Access {
 ///     direction: Direction::Ingress,
 ///     pod: web,
 ///     peer: Peer::Address(IpAddr::from([192, 0, 2, 1])),
@@ -55,7 +55,7 @@ pub struct PodId(u32);
 ///     destination_port: Some(80),
 /// };
 /// assert!(matches!(index.decide(&syn), Decision::Isolated { .. }));
-/// assert_eq!(index.decide(&Traffic { direction: Direction::Egress, ..syn }), Decision::NotIsolated);
+/// assert_eq!(index.decide(&Access { direction: Direction::Egress, ..syn }), Decision::NotIsolated);
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct PolicyIndex {

@@ -30,7 +30,7 @@ mod network_policy;
 mod port;
 mod selector;
 
-pub use decide::{Decision, Direction, Exempt, Peer, Traffic};
+pub use decide::{Access, Decision, Direction, Exempt, Peer};
 pub use index::{PodId, PolicyIndex};
 pub use ip_block::{IpBlock, NotInside};
 pub use network_policy::{NetworkPolicy, PolicyPeer, Rule};

@@ -15,7 +15,7 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
 use traceflow_sim::model::{ContainerPort, Labels, Namespace, Pod};
-use traceflow_sim::policy::{Decision, Direction, NetworkPolicy, Peer, PolicyIndex, Traffic};
+use traceflow_sim::policy::{Access, Decision, Direction, NetworkPolicy, Peer, PolicyIndex};
 
 use oracle::Answer;
 use world::{DeclaredPort, PodObject, PolicyObject, Question, World};
@@ -74,9 +74,9 @@ fn assert_agrees(index: &PolicyIndex, world: &World) -> Result<(), TestCaseError
     Ok(())
 }
 
-fn traffic(index: &PolicyIndex, world: &World, question: &Question) -> Traffic {
+fn traffic(index: &PolicyIndex, world: &World, question: &Question) -> Access {
     let pod = &world.pods[question.pod];
-    Traffic {
+    Access {
         direction: if question.ingress {
             Direction::Ingress
         } else {
