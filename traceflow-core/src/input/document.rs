@@ -104,6 +104,7 @@ fn remedy(kind: &ErrorKind) -> &'static str {
         ErrorKind::UnknownAnchor => "put the value in quotes if it begins with *",
         ErrorKind::MappingValueNotAllowed => "check the indentation, and put a value with a colon in quotes",
         ErrorKind::UnexpectedCharacter { .. } => "put the value in quotes",
+        ErrorKind::RecursionLimitExceeded => "nest less deeply",
         _ => "check the indentation, the brackets and the quotes here",
     }
 }
@@ -225,6 +226,10 @@ mod tests {
                 "f:21:1: k3: the key stands twice, first at 4:1; remove one",
             ),
             (&deep, "f:1:129: nested too deeply; use at most 128 levels"),
+            (
+                &"[".repeat(100_000),
+                "f:1:256: this is neither YAML nor JSON: recursion limit exceeded; nest less deeply",
+            ),
             (
                 "[1, 2]: 3\n",
                 "f:1:1: this key is a list or a mapping; use a word or a number",

@@ -140,18 +140,23 @@ impl<'a> Field<'a> {
     where
         T: TryFrom<i64> + Into<i64> + Copy + PartialOrd,
     {
-        let found = match self.node.value {
-            Value::Integer(number) => match T::try_from(number) {
-                Ok(number) if range.contains(&number) => return Ok(number),
-                _ => number.to_string(),
-            },
-            // A whole number too large for the other variant.
-            Value::Float(number) if number.fract() == 0.0 && number.abs() >= 2f64.powi(63) => number.to_string(),
+        let (number, found) = match self.node.value {
+            Value::Integer(number) => (Some(number), number.to_string()),
+            // To JSON and so to the API server, 20.0 and 2e1 are the whole number 20.
+            Value::Float(number) if number.fract() == 0.0 => {
+                let fits = number.abs() < 2f64.powi(63);
+                (fits.then_some(number as i64), number.to_string())
+            }
             Value::String(ref text) if text.parse::<i64>().is_ok() => {
                 return Err(self.wrong_type("an integer, without quotes"));
             }
             _ => return Err(self.wrong_type("an integer")),
         };
+        if let Some(number) = number.and_then(|number| T::try_from(number).ok())
+            && range.contains(&number)
+        {
+            return Ok(number);
+        }
         Err(self.error(Problem::OutOfRange {
             found,
             least: (*range.start()).into(),

@@ -62,7 +62,7 @@ impl Value {
         match self {
             Self::Bool(value) => value.to_string(),
             Self::Integer(value) => value.to_string(),
-            Self::Float(value) => value.to_string(),
+            Self::Float(value) => format!("{value:?}"),
             Self::String(text) => quoted(text),
             Self::Null | Self::List(_) | Self::Mapping(_) => self.kind().to_owned(),
         }

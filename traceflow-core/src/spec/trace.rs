@@ -1,7 +1,7 @@
 //! The question as a whole: between whom, which packet, injected or live, for how long.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::packet::{PacketSpec, TransportSpec};
@@ -259,7 +259,8 @@ pub(super) fn check_timeout(timeout: Duration) -> Result<(), BadInput> {
 }
 
 fn check_address(field: &str, address: IpAddr, family: Option<IpFamily>) -> Result<(), BadInput> {
-    if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if address.is_unspecified() || address.is_loopback() || address.is_multicast() || is_broadcast {
         return Err(unsupported(
             field,
             format!("{address} is not the address of one host on the network"),

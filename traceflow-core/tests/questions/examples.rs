@@ -232,6 +232,37 @@ spec: {liveTraffic: true, source: {pod: pod1}, destination: {service: web}}
 }
 
 #[test]
+fn live_traffic_of_any_ttl_and_flags_is_taken_and_the_result_says_so() {
+    let text = MANIFEST
+        .replace("protocol: 6", "{protocol: 6, ttl: 3, flags: 2}")
+        .replace("ipHeader:\n      ", "ipHeader: ");
+    let injected = &read(&text)[0];
+    assert_eq!(injected.spec().packet().ttl().map(u8::from), Some(3));
+    let live = &read(&format!("{text}  liveTraffic: true\n"))[0];
+    assert_eq!(live.spec().packet().ttl(), None);
+    let choices = live.spec().choices().iter();
+    let choices: Vec<_> = choices
+        .map(|choice| format!("{} {}", choice.what, choice.chosen))
+        .collect();
+    assert_eq!(
+        choices,
+        [
+            "TTL any (live traffic is not chosen by it)",
+            "IP flags any (live traffic is not chosen by it)"
+        ]
+    );
+}
+
+#[test]
+fn whole_numbers_are_read_in_each_form_that_json_has() {
+    for number in ["6", "6.0", "0.6e1", "0x6"] {
+        let manifest = &read(&MANIFEST.replace("protocol: 6", &format!("protocol: {number}")))[0];
+        let transport = manifest.spec().packet().transport().map(|of| of.protocol(IpFamily::V4));
+        assert_eq!(transport.map(|protocol| protocol.0), Some(6), "{number}");
+    }
+}
+
+#[test]
 fn an_ipv4_address_written_as_ipv6_is_the_ipv4_address() {
     let text = MANIFEST.replace("    namespace: default\n    pod: pod2\n", "    ip: ::ffff:10.0.0.1\n");
     let manifests = read(&text);

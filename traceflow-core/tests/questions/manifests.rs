@@ -94,6 +94,24 @@ const CASES: &[Case] = &[
         "tf.yaml:2:1: kind: \"Pod\" is not valid; use Traceflow",
     ),
     (
+        "an object of the cluster",
+        WHOLE,
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: pod1}\nstatus: {}\nspec: {containers: []}\n",
+        "tf.yaml:2:1: kind: \"Pod\" is not valid; use Traceflow",
+    ),
+    (
+        "a List of another version",
+        WHOLE,
+        "apiVersion: v2\nkind: List\nitems: []\n",
+        "tf.yaml:1:1: apiVersion: \"v2\" is not valid; use v1",
+    ),
+    (
+        "a List without version",
+        WHOLE,
+        "kind: List\nitems: []\n",
+        "tf.yaml:1:1: apiVersion: is missing; add apiVersion: v1",
+    ),
+    (
         "no kind",
         "kind: Traceflow\n",
         "",
@@ -128,6 +146,12 @@ const CASES: &[Case] = &[
         "name: tf",
         "name: TF_1",
         "tf.yaml:4:3: metadata.name: \"TF_1\" is not valid; use a name of lower-case letters, digits, '-' and '.', without its namespace",
+    ),
+    (
+        "a name with an empty part",
+        "name: tf",
+        "name: a..b",
+        "tf.yaml:4:3: metadata.name: \"a..b\" is not valid; use a name of lower-case letters, digits, '-' and '.', without its namespace",
     ),
     (
         "a name that is a number",
@@ -260,6 +284,12 @@ const CASES: &[Case] = &[
         "    namespace: default\n    pod: pod2\n",
         "    ip: 10.1\n",
         "tf.yaml:10:5: spec.destination.ip: 10.1 is a number with a fraction; use a string, in quotes",
+    ),
+    (
+        "the broadcast address",
+        "    namespace: default\n    pod: pod2\n",
+        "    ip: 255.255.255.255\n",
+        "tf.yaml:10:5: spec.destination.ip: 255.255.255.255 is not the address of one host on the network; use a unicast address",
     ),
     (
         "a multicast address",
@@ -440,18 +470,6 @@ const CASES: &[Case] = &[
         "  source:\n    namespace: default\n    pod: pod1\n  destination:\n    namespace: default\n    pod: pod2\n  packet:\n    ipHeader:\n      protocol: 6\n    transportHeader:\n      tcp:\n        dstPort: 80\n",
         "  liveTraffic: true\n  destination:\n    ip: 10.0.0.1\n",
         "tf.yaml:5:1: spec.source.pod: is missing; name a Pod here or as destination: at least one end must be a Pod",
-    ),
-    (
-        "live traffic chosen by TTL",
-        "  packet:\n    ipHeader:\n      protocol: 6\n    transportHeader:\n      tcp:\n        dstPort: 80\n",
-        "  packet: {ipHeader: {ttl: 3}}\n  liveTraffic: true\n",
-        "tf.yaml:12:23: spec.packet.ipHeader.ttl: live traffic can't be chosen by the TTL; remove it",
-    ),
-    (
-        "live traffic chosen by fragmentation flags",
-        "  packet:\n    ipHeader:\n      protocol: 6\n    transportHeader:\n      tcp:\n        dstPort: 80\n",
-        "  packet: {ipHeader: {flags: 2}}\n  liveTraffic: true\n",
-        "tf.yaml:12:23: spec.packet.ipHeader.flags: live traffic can't be chosen by the fragmentation flags; remove it",
     ),
     (
         "live traffic chosen by ICMP id",

@@ -48,9 +48,9 @@ pub(super) fn name_of_any_kind(object: &Field<'_>) -> Option<ObjectName> {
 fn name(field: &Field<'_>) -> Result<Arc<str>, BadInput> {
     let text = field.string()?;
     let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let inner = |c: char| outer(c) || matches!(c, '-' | '.');
-    let valid =
-        (1..=253).contains(&text.len()) && text.chars().all(inner) && text.starts_with(outer) && text.ends_with(outer);
+    let inner = |c: char| outer(c) || c == '-';
+    let is_label = |label: &str| label.chars().all(inner) && label.starts_with(outer) && label.ends_with(outer);
+    let valid = text.len() <= 253 && text.split('.').all(is_label);
     if valid { Ok(text) } else { Err(field.invalid(NAME)) }
 }
 

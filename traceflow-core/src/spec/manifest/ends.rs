@@ -112,16 +112,20 @@ fn address(field: &Field<'_>) -> Result<IpAddr, BadInput> {
 pub(super) fn object_name(field: &Field<'_>) -> Result<Arc<str>, BadInput> {
     const LONGEST: usize = 253;
     let name = field.string()?;
-    let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let right = name.len() <= LONGEST
-        && name.bytes().all(|byte| edge(&byte) || matches!(byte, b'-' | b'.'))
-        && name.as_bytes().first().is_some_and(edge)
-        && name.as_bytes().last().is_some_and(edge);
-    if right {
+    if name.len() <= LONGEST && name.split('.').all(is_label) {
         Ok(name)
     } else {
         Err(field.invalid("a name of lower-case letters, digits, '-' and '.', without its namespace"))
     }
+}
+
+/// A part of a name between two dots.
+fn is_label(text: &str) -> bool {
+    let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.iter().all(|byte| edge(byte) || *byte == b'-')
+        && bytes.first().is_some_and(edge)
+        && bytes.last().is_some_and(edge)
 }
 
 const SOURCE: &[&str] = &["namespace", "pod", "ip"];

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use self::ends::{destination, object_name, source};
 use self::headers::packet;
+use super::packet::PacketSpec;
 use super::trace::{TraceSpec, TraceSpecBuilder};
 use crate::input::{self, BadInput, Document, Documents, Field, Problem};
 use crate::inventory::Inventory;
-use crate::plan::Plan;
+use crate::plan::{Choice, Plan};
 
 /// The versions of the Traceflow resource. They are read alike; which one it was is kept for printing it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +61,9 @@ impl Manifest {
     /// Reads and checks all objects of a file: YAML or JSON, one or several documents, Lists too.
     ///
     /// Unknown fields are errors; `metadata` may be anything that Kubernetes puts there, and `status` is ignored.
+    /// `ttl`, `hopLimit` and the IP `flags` don't choose live traffic, as in Antrea; that they were passed over is one
+    /// of the question's [choices](TraceSpec::choices). An ICMP `id` or `sequence` names one packet, so that it can't be
+    /// passed over: with `liveTraffic` it is an error.
     ///
     /// # Errors
     /// The first mistake, with its place.
@@ -133,9 +137,14 @@ impl Manifest {
 
 fn read_document(document: &Arc<Document>, manifests: &mut Vec<Manifest>) -> Result<(), BadInput> {
     let root = document.root();
-    if !is_list(&root)? {
-        manifests.push(object(&root, document, None)?);
-        return Ok(());
+    let kind = root.optional("kind")?.map(|kind| kind.string()).transpose()?;
+    match kind.as_deref() {
+        Some("List") => check_version_of_list(&root)?,
+        Some("TraceflowList") => _ = api_version(&root)?,
+        _ => {
+            manifests.push(object(&root, document, None)?);
+            return Ok(());
+        }
     }
     root.only(LIST)?;
     for (index, item) in root.items("items")?.enumerate() {
@@ -144,20 +153,28 @@ fn read_document(document: &Arc<Document>, manifests: &mut Vec<Manifest>) -> Res
     Ok(())
 }
 
-fn is_list(root: &Field<'_>) -> Result<bool, BadInput> {
-    Ok(match root.optional("kind")? {
-        Some(kind) => matches!(&*kind.string()?, "List" | "TraceflowList"),
-        None => false,
-    })
+fn check_version_of_list(list: &Field<'_>) -> Result<(), BadInput> {
+    let Some(version) = list.optional("apiVersion")? else {
+        return Err(list.missing("apiVersion", "add apiVersion: v1"));
+    };
+    match &*version.string()? {
+        "v1" => Ok(()),
+        _ => Err(version.invalid("v1")),
+    }
 }
 
 fn object(object: &Field<'_>, document: &Arc<Document>, item: Option<usize>) -> Result<Manifest, BadInput> {
+    let kind = object.optional("kind")?;
+    // First, for an object of another kind has other fields and another version: what is wrong with it is its kind.
+    if let Some(kind) = &kind
+        && &*kind.string()? != "Traceflow"
+    {
+        return Err(kind.invalid("Traceflow"));
+    }
     object.only(OBJECT)?;
     let api_version = api_version(object)?;
-    match object.optional("kind")? {
-        None => return Err(object.missing("kind", "add kind: Traceflow")),
-        Some(kind) if &*kind.string()? != "Traceflow" => return Err(kind.invalid("Traceflow")),
-        Some(_) => {}
+    if kind.is_none() {
+        return Err(object.missing("kind", "add kind: Traceflow"));
     }
     let name = name(object)?;
     let Some(field) = object.optional("spec")? else {
@@ -212,7 +229,12 @@ fn spec(spec: &Field<'_>) -> Result<TraceSpecBuilder, BadInput> {
         builder = builder.timeout(Duration::from_secs(timeout.integer(1..=300u32)?.into()));
     }
     if let Some(field) = spec.optional("packet")? {
-        builder = builder.packet(packet(&field)?);
+        let packet = packet(&field)?;
+        builder = if live {
+            match_any_ttl_and_flags(builder, packet)
+        } else {
+            builder.packet(packet)
+        };
     }
     if let Some(field) = spec.optional("source")? {
         builder = source(&field, live, builder)?;
@@ -221,6 +243,21 @@ fn spec(spec: &Field<'_>) -> Result<TraceSpecBuilder, BadInput> {
         builder = destination(&field, builder)?;
     }
     Ok(builder)
+}
+
+/// Antrea takes live packets of any TTL and any fragmentation flags, whatever the manifest says; so does this, and the
+/// result says it.
+fn match_any_ttl_and_flags(mut builder: TraceSpecBuilder, mut packet: PacketSpec) -> TraceSpecBuilder {
+    let chosen = "any (live traffic is not chosen by it)";
+    let (ttl, flags) = (packet.ttl.take().is_some(), packet.ip_flags.take().is_some());
+    for what in [ttl.then_some("TTL"), flags.then_some("IP flags")]
+        .into_iter()
+        .flatten()
+    {
+        let chosen = chosen.to_owned();
+        builder = builder.choice(Choice { what, chosen });
+    }
+    builder.packet(packet)
 }
 
 fn flag(parent: &Field<'_>, key: &str) -> Result<bool, BadInput> {
