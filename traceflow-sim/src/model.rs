@@ -51,6 +51,8 @@ pub struct Pod {
     pub phase: Arc<str>,
     /// Whether its condition `Ready` is true.
     pub ready: bool,
+    /// Whether it was told to go: `metadata.deletionTimestamp` is set.
+    pub terminating: bool,
     /// `spec.containers[].ports[]` of all its containers (and of init containers that keep running).
     pub ports: Vec<ContainerPort>,
 }

@@ -16,6 +16,7 @@ fn pod(name: &str, address: [u8; 4]) -> Pod {
         host_network: false,
         phase: "Running".into(),
         ready: true,
+        terminating: false,
         ports: Vec::new(),
     }
 }

@@ -235,6 +235,7 @@ fn read_pod(name: ObjectName, pod: &Field<'_>) -> Result<Pod, BadInput> {
         host_network: host_network.unwrap_or(false),
         phase: phase.unwrap_or_else(|| "Running".into()),
         ready: true,
+        terminating: false,
         ports: ports.collect::<Result<_, _>>()?,
     })
 }

@@ -117,6 +117,7 @@ impl ClusterBuilder {
             host_network: false,
             phase: "Running".into(),
             ready: true,
+            terminating: false,
             ports: Vec::new(),
         })
     }

@@ -35,12 +35,30 @@ impl Backends {
         }
     }
 
-    fn new(mut all: Vec<Backend>) -> Self {
-        all.sort_by_key(|backend| (backend.address, backend.port));
-        all.dedup_by_key(|backend| (backend.address, backend.port));
-        let (v4, v6) = all.into_iter().partition(|backend| backend.address.is_ipv4());
-        Self { v4, v6 }
+    fn new(candidates: impl Iterator<Item = Candidate>) -> Self {
+        let (v4, v6) = candidates.partition(|candidate: &Candidate| candidate.backend.address.is_ipv4());
+        Self {
+            v4: in_use(v4),
+            v6: in_use(v6),
+        }
     }
+}
+
+/// An endpoint that may take traffic.
+struct Candidate {
+    backend: Backend,
+    /// Otherwise it terminates, and still serves.
+    ready: bool,
+}
+
+/// Those that are ready; if none is, those that terminate and still serve (KEP-1669).
+fn in_use(candidates: Vec<Candidate>) -> Vec<Backend> {
+    let any_ready = candidates.iter().any(|candidate| candidate.ready);
+    let in_use = candidates.into_iter().filter(|candidate| candidate.ready == any_ready);
+    let mut backends: Vec<Backend> = in_use.map(|candidate| candidate.backend).collect();
+    backends.sort_by_key(|backend| (backend.address, backend.port));
+    backends.dedup_by_key(|backend| (backend.address, backend.port));
+    backends
 }
 
 /// What endpoints are found in.
@@ -96,27 +114,18 @@ impl<'a> Sources<'a> {
     }
 
     fn listed(&self, service: &Service, port: &ServicePort, slices: &[&EndpointSlice]) -> Backends {
-        let all: Vec<(&Endpoint, u16)> = slices
+        let listed = slices
             .iter()
             .filter_map(|slice| Some((slice, listed_port(port, &slice.ports)?)))
-            .flat_map(|(slice, number)| slice.endpoints.iter().map(move |endpoint| (endpoint, number)))
-            .collect();
-        let ready = |endpoint: &Endpoint| endpoint.ready || service.publish_not_ready;
-        // KEP-1669: endpoints that terminate and still serve are used when no other is left.
-        let any_ready = all.iter().any(|(endpoint, _)| ready(endpoint));
-        let usable = |endpoint: &Endpoint| {
-            if any_ready {
-                ready(endpoint)
-            } else {
-                endpoint.serving && endpoint.terminating
-            }
-        };
-        let chosen = all.into_iter().filter(|(endpoint, _)| usable(endpoint));
-        Backends::new(
-            chosen
-                .map(|(endpoint, port)| self.listed_backend(endpoint, port))
-                .collect(),
-        )
+            .flat_map(|(slice, number)| slice.endpoints.iter().map(move |endpoint| (endpoint, number)));
+        Backends::new(listed.filter_map(|(endpoint, port)| {
+            let ready = endpoint.ready || service.publish_not_ready;
+            let candidate = ready || (endpoint.serving && endpoint.terminating);
+            candidate.then(|| Candidate {
+                backend: self.listed_backend(endpoint, port),
+                ready,
+            })
+        }))
     }
 
     fn listed_backend(&self, endpoint: &Endpoint, port: u16) -> Backend {
@@ -135,15 +144,17 @@ impl<'a> Sources<'a> {
         let chosen = records
             .filter(|record| selects(service, &record.pod))
             .filter_map(|record| Some((record, target_port(&port.target, port, &record.pod)?)));
-        let backends = chosen.flat_map(|(record, port)| {
-            record.pod.addresses.iter().map(move |&address| Backend {
-                address,
-                port,
-                node: record.node,
-                pod_name: Some(record.pod.name.clone()),
+        Backends::new(chosen.flat_map(|(record, port)| {
+            record.pod.addresses.iter().map(move |&address| Candidate {
+                backend: Backend {
+                    address,
+                    port,
+                    node: record.node,
+                    pod_name: Some(record.pod.name.clone()),
+                },
+                ready: service.publish_not_ready || !record.pod.terminating,
             })
-        });
-        Backends::new(backends.collect())
+        }))
     }
 }
 

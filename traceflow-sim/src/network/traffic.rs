@@ -210,7 +210,7 @@ impl FromStr for Traffic {
         let (destination, flow) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         if flow.is_empty() {
             let remedy = "say what is sent, such as tcp,tcp_dst=80".into();
-            return Err(BadInput::new("FLOW", Problem::Missing { remedy }));
+            return Err(BadInput::new("flow", Problem::Missing { remedy }));
         }
         let (source, destination): (Party, Party) = (source.trim().parse()?, destination.parse()?);
         Ok(Self::new(source, destination, flow.parse()?))

@@ -17,6 +17,8 @@ pub(super) struct Metadata {
     /// Of a cluster-wide object only the name counts.
     pub(super) name: ObjectName,
     pub(super) labels: Labels,
+    /// Whether it has a `deletionTimestamp`.
+    pub(super) terminating: bool,
 }
 
 impl Metadata {
@@ -32,6 +34,7 @@ impl Metadata {
         Ok(Self {
             name: ObjectName::new(namespace, name(&field)?),
             labels: labels.as_ref().map(string_map).transpose()?.unwrap_or_default(),
+            terminating: metadata.optional("deletionTimestamp")?.is_some(),
         })
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn read(object: &Field<'_>, metadata: Metadata, origin: &mut Origin) 
         host_network: false,
         phase: "Running".into(),
         ready: true,
+        terminating: metadata.terminating,
         ports: Vec::new(),
     };
     if let Some(spec) = object.optional("spec")? {

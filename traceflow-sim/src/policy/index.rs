@@ -39,6 +39,7 @@ pub struct PodId(u32);
 ///     host_network: false,
 ///     phase: "Running".into(),
 ///     ready: true,
+///     terminating: false,
 ///     ports: vec![],
 /// });
 /// index.insert_policy(NetworkPolicy {
@@ -247,6 +248,7 @@ mod tests {
             host_network: false,
             phase: "Running".into(),
             ready: true,
+            terminating: false,
             ports: Vec::new(),
         }
     }

@@ -205,6 +205,7 @@ fn read_pod(pod: &PodObject) -> Pod {
         host_network: pod.host_network,
         phase: pod.phase.into(),
         ready: true,
+        terminating: false,
         ports: pod.ports.iter().map(read_port).collect(),
     }
 }

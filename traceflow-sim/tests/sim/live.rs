@@ -196,6 +196,6 @@ fn traffic_that_cannot_be_read_says_what_would_be_right() {
     );
     assert_eq!(
         said("client->web"),
-        "is missing; say what is sent, such as tcp,tcp_dst=80"
+        "flow: is missing; say what is sent, such as tcp,tcp_dst=80"
     );
 }

@@ -258,6 +258,53 @@ async fn endpoints_that_terminate_serve_until_there_are_others() {
 }
 
 #[tokio::test]
+async fn endpoints_of_each_family_terminate_by_themselves() {
+    let v6 = "
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: svc-2, labels: {kubernetes.io/service-name: svc}}
+addressType: IPv6
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: ['fd00::9']}]
+";
+    let text = format!("{}---{v6}", SLICES.replace("READY", "false"));
+    let network = network(pods().yaml(&text));
+    assert_eq!(
+        choices(&network, &Asking::tcp("client", "10.96.0.50", 80)),
+        ["LB Forwarded pod=default/web-1 translatedDstIP=10.244.0.3"]
+    );
+}
+
+/// One line per Pod: name, and whether it terminates.
+fn pods_of_svc(pods: &[(&str, bool)]) -> ClusterBuilder {
+    let mut builder = Cluster::builder().node("a").pod("client", "a").service("svc", 80);
+    builder = builder.selects("app", "web");
+    for (name, terminates) in pods {
+        let deletion = match terminates {
+            true => ", deletionTimestamp: '2024-05-01T10:00:00Z'",
+            false => "",
+        };
+        builder = builder.yaml(&format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: web}}{deletion}}}, spec: {{nodeName: a}}}}"
+        ));
+    }
+    builder
+}
+
+#[tokio::test]
+async fn pods_that_terminate_serve_until_there_are_others() {
+    let ask = Asking::tcp("client", "svc", 80);
+    let both = network(pods_of_svc(&[("leaving", true), ("staying", false)]));
+    let chosen = choices(&both, &ask);
+    assert!(
+        matches!(&chosen[..], [only] if only.contains("pod=default/staying")),
+        "{chosen:?}"
+    );
+    let last = network(pods_of_svc(&[("leaving", true)]));
+    assert!(choice(&ask, &last).contains("pod=default/leaving"));
+}
+
+#[tokio::test]
 async fn an_endpoint_outside_of_the_cluster_is_reached() {
     let network = network(Cluster::builder().node("a").pod("client", "a").yaml(
         "
