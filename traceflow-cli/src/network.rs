@@ -8,7 +8,7 @@ use traceflow_core::plan::Plan;
 use traceflow_core::session::Watch;
 use traceflow_core::spec::TraceSpec;
 use traceflow_core::tracer::Tracer;
-use traceflow_sim::{Cluster, Settings, SimNetwork, Traffic};
+use traceflow_sim::{Cluster, Settings, SimNetwork, Traffic, Unmodelled};
 
 use crate::args::NetworkArgs;
 use crate::failure::Failure;
@@ -29,6 +29,9 @@ impl Network {
     pub(crate) fn load(args: &NetworkArgs) -> Result<Self, Failure> {
         let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
         let cluster = Arc::new(Cluster::from_paths(&args.cluster)?.with_seed(seed));
+        if let Some(warning) = left_out(cluster.unmodelled()) {
+            eprintln!("warning: {warning}");
+        }
         let traffic = args
             .send
             .iter()
@@ -68,6 +71,22 @@ impl Network {
     }
 }
 
+/// What to say about objects that decide about packets in a real cluster and don't in the simulated one.
+fn left_out(unmodelled: &[Unmodelled]) -> Option<String> {
+    let decides = |object: &&Unmodelled| object.kind.ends_with("NetworkPolicy") || &*object.kind == "Egress";
+    let mut named: Vec<String> = unmodelled.iter().filter(decides).map(Unmodelled::to_string).collect();
+    let more = named.len().saturating_sub(NAMED);
+    named.truncate(NAMED);
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    let what = "not part of the simulated network, so that the answer may be another one on the real one";
+    (!named.is_empty()).then(|| format!("{what}: {}", named.join(", ")))
+}
+
+/// How many of the objects that are left out are named.
+const NAMED: usize = 3;
+
 /// Reads what `--send` says, and sends it over a network that nobody watches to see that it can be sent at all.
 fn traffic(text: &str, cluster: &Arc<Cluster>) -> Result<Traffic, Failure> {
     let wrong = |reason: &dyn std::fmt::Display| {
@@ -80,4 +99,33 @@ fn traffic(text: &str, cluster: &Arc<Cluster>) -> Result<Traffic, Failure> {
         .send(&traffic)
         .map_err(|error| wrong(&error))?;
     Ok(traffic)
+}
+
+#[cfg(test)]
+mod tests {
+    use traceflow_core::input::Text;
+    use traceflow_sim::Objects;
+
+    use super::*;
+
+    #[test]
+    fn policies_that_are_not_modelled_are_named() {
+        let mut objects = Objects::default();
+        let mut read = |kind: &str, name: &str| {
+            let text = format!("{{apiVersion: crd.antrea.io/v1beta1, kind: {kind}, metadata: {{name: {name}}}}}");
+            objects.read(&Text::new("cluster", text)).unwrap();
+            left_out(objects.unmodelled())
+        };
+        assert_eq!(read("Traceflow", "tf"), None);
+        let first = read("ClusterNetworkPolicy", "a").unwrap();
+        assert!(
+            first.ends_with(": ClusterNetworkPolicy default/a (crd.antrea.io/v1beta1)"),
+            "{first}"
+        );
+        for name in ["b", "c", "d", "e"] {
+            read("ClusterNetworkPolicy", name);
+        }
+        let all = read("Egress", "out").unwrap();
+        assert!(all.ends_with(", 3 more") && !all.contains("default/d"), "{all}");
+    }
 }
