@@ -26,7 +26,7 @@ use crate::wire::WirePacket;
 ///
 /// let request: Traffic = "default/client->10.96.0.10 udp,udp_dst=53".parse()?;
 /// assert_eq!(request.destination, Party::Address("10.96.0.10".parse()?));
-/// assert_eq!("client -> web".parse::<Traffic>().unwrap_err().to_string(), "is missing; say what is sent, such as tcp,tcp_dst=80");
+/// assert_eq!("client -> web".parse::<Traffic>().unwrap_err().to_string(), "flow: is missing; say what is sent, such as tcp,tcp_dst=80");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

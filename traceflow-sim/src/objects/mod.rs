@@ -101,26 +101,25 @@ impl Objects {
     /// # Errors
     /// Its first mistake, with the place. The objects before it have been added.
     pub fn read(&mut self, text: &Text) -> Result<(), BadInput> {
-        let mut empty = true;
+        let mut any = false;
         for document in Documents::new(text) {
             self.read_object(text, &document?.root(), None)?;
-            empty = false;
+            any = true;
         }
-        if empty {
-            let expected = "Kubernetes objects";
-            return Err(BadInput::new("", Problem::Empty { expected }).at(text, Place::START));
-        }
-        Ok(())
+        if any { Ok(()) } else { Err(empty(text)) }
     }
 
     /// Adds the objects of a file, or of every `.yaml`, `.yml` and `.json` file in a folder in the order of their names.
     /// Folders in the folder are not entered.
     ///
     /// # Errors
-    /// [`LoadError`], for the first file that can't be read or is wrong.
+    /// [`LoadError`], for the first file that can't be read or is wrong, and for a folder without such files.
     pub fn read_path(&mut self, path: &Path) -> Result<(), LoadError> {
         if path.is_dir() {
             let files = files_in(path).map_err(unreadable(path))?;
+            if files.is_empty() {
+                return Err(empty(&Text::new(path.display().to_string(), "")).into());
+            }
             files.iter().try_for_each(|file| self.read_file(file))
         } else {
             self.read_file(path)
@@ -216,6 +215,11 @@ impl Objects {
         self.policies.push(Placed { object, origin });
         Ok(())
     }
+}
+
+fn empty(text: &Text) -> BadInput {
+    let expected = "Kubernetes objects";
+    BadInput::new("", Problem::Empty { expected }).at(text, Place::START)
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> LoadError + use<> {

@@ -9,7 +9,7 @@ use traceflow_core::packet::IpFamily;
 
 use super::Origin;
 use super::metadata::Metadata;
-use super::value::{address, push_one_per_family};
+use super::value::{address, check_first, push_one_per_family};
 use crate::model::Node;
 
 pub(super) fn read(object: &Field<'_>, metadata: Metadata, origin: &mut Origin) -> Result<Node, BadInput> {
@@ -50,8 +50,14 @@ fn pod_cidrs(object: &Field<'_>, origin: &mut Origin) -> Result<Vec<IpNet>, BadI
     for entry in spec.items("podCIDRs")? {
         push_one_per_family(&mut cidrs, range(&entry)?, family, &entry, origin)?;
     }
-    if let (true, Some(field)) = (cidrs.is_empty(), spec.optional("podCIDR")?) {
-        push_one_per_family(&mut cidrs, range(&field)?, family, &field, origin)?;
+    if let Some(field) = spec.optional("podCIDR")?
+        && !field.string()?.is_empty()
+    {
+        let single = range(&field)?;
+        check_first(&field, &single, "podCIDRs", cidrs.first())?;
+        if cidrs.is_empty() {
+            push_one_per_family(&mut cidrs, single, family, &field, origin)?;
+        }
     }
     Ok(cidrs)
 }
@@ -62,7 +68,12 @@ fn range(field: &Field<'_>) -> Result<IpNet, BadInput> {
     if range.max_prefix_len() - range.prefix_len() < 2 {
         return Err(field.invalid("a range of four addresses or more, such as 10.244.1.0/24"));
     }
-    Ok(range.trunc())
+    let range = range.trunc();
+    let start = range.addr();
+    if start.is_unspecified() || start.is_loopback() || start.is_multicast() {
+        return Err(field.invalid("a range of addresses that hosts can have, such as 10.244.1.0/24"));
+    }
+    Ok(range)
 }
 
 fn family(range: &IpNet) -> IpFamily {

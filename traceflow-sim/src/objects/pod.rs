@@ -9,7 +9,7 @@ use traceflow_core::packet::IpFamily;
 
 use super::Origin;
 use super::metadata::Metadata;
-use super::value::{address, port, protocol, push_one_per_family};
+use super::value::{address, check_first, port, protocol, push_one_per_family};
 use crate::model::{ContainerPort, Pod};
 
 /// A Pod without a status, as a manifest has it, is taken as running and ready.
@@ -79,10 +79,14 @@ fn addresses(status: &Field<'_>, origin: &mut Origin) -> Result<Vec<IpAddr>, Bad
         let field = entry.required("ip")?;
         push_one_per_family(&mut addresses, address(&field)?, family, &field, origin)?;
     }
-    if let (true, Some(field)) = (addresses.is_empty(), status.optional("podIP")?)
+    if let Some(field) = status.optional("podIP")?
         && !field.string()?.is_empty()
     {
-        push_one_per_family(&mut addresses, address(&field)?, family, &field, origin)?;
+        let single = address(&field)?;
+        check_first(&field, &single, "podIPs", addresses.first())?;
+        if addresses.is_empty() {
+            push_one_per_family(&mut addresses, single, family, &field, origin)?;
+        }
     }
     Ok(addresses)
 }

@@ -8,7 +8,7 @@ use traceflow_core::packet::IpFamily;
 
 use super::Origin;
 use super::metadata::{Metadata, string_map};
-use super::value::{address, port, protocol, push_one_per_family};
+use super::value::{address, check_first, port, protocol, push_one_per_family};
 use crate::model::{Service, ServicePort, TargetPort};
 
 /// `sessionAffinityConfig.clientIP.timeoutSeconds` where it is not given.
@@ -42,6 +42,11 @@ fn addresses(spec: &Field<'_>, origin: &mut Origin) -> Result<(bool, Vec<IpAddr>
     let first = spec.optional("clusterIP")?;
     let listed: Vec<Field<'_>> = spec.items("clusterIPs")?.collect();
     let given = if listed.is_empty() { first.as_slice() } else { &listed };
+    if let (Some(first), Some(listed)) = (&first, listed.first())
+        && !first.string()?.is_empty()
+    {
+        check_first(first, &first.string()?, "clusterIPs", Some(&listed.string()?))?;
+    }
     let mut addresses = Vec::new();
     for field in given {
         match &*field.string()? {
@@ -111,8 +116,9 @@ fn read_port(entry: &Field<'_>) -> Result<ServicePort, BadInput> {
 
 fn target(field: &Field<'_>, same: u16) -> Result<TargetPort, BadInput> {
     match &field.node().value {
-        // The API server takes 0 for "not given".
+        // The API server takes 0 and the empty name for "not given".
         Value::Integer(0) => Ok(TargetPort::Number(same)),
+        Value::String(name) if name.is_empty() => Ok(TargetPort::Number(same)),
         Value::Integer(_) => Ok(TargetPort::Number(port(field)?)),
         Value::String(name) if name.parse::<u16>().is_ok() => Err(field.invalid("the number without quotes")),
         Value::String(name) => Ok(TargetPort::Name(name.clone())),

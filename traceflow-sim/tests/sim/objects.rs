@@ -52,6 +52,42 @@ fn wrong_objects() -> Vec<(&'static str, Expect)> {
             expect!["cluster:1:29: metadata.name: is missing; add name"],
         ),
         (
+            "{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {podIP: 127.0.0.1}}",
+            expect![[
+                r#"cluster:1:59: status.podIP: "127.0.0.1" is not valid; use the address of one host on the network"#
+            ]],
+        ),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {podIP: 10.0.0.5, podIPs: [{ip: 10.0.0.6}]}}",
+            expect![
+                "cluster:1:59: status.podIP: this is 10.0.0.5, but podIPs begins with 10.0.0.6; make them agree, or remove one"
+            ],
+        ),
+        (
+            "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: None, clusterIPs: [10.96.0.6]}}",
+            expect![
+                "cluster:1:61: spec.clusterIP: this is None, but clusterIPs begins with 10.96.0.6; make them agree, or remove one"
+            ],
+        ),
+        (
+            "{apiVersion: v1, kind: Node, metadata: {name: a}, spec: {podCIDR: 0.0.0.0/0}}",
+            expect![[
+                r#"cluster:1:58: spec.podCIDR: "0.0.0.0/0" is not valid; use a range of addresses that hosts can have, such as 10.244.1.0/24"#
+            ]],
+        ),
+        (
+            "{apiVersion: v1, kind: Node, metadata: {name: a}, spec: {podCIDR: 10.0.0.0/24, podCIDRs: [10.0.1.0/24]}}",
+            expect![
+                "cluster:1:58: spec.podCIDR: this is 10.0.0.0/24, but podCIDRs begins with 10.0.1.0/24; make them agree, or remove one"
+            ],
+        ),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {name: a..b}}",
+            expect![[
+                r#"cluster:1:40: metadata.name: "a..b" is not valid; use a name: lower-case letters, digits, '-' and '.', with a letter or digit at both ends"#
+            ]],
+        ),
+        (
             "{apiVersion: v1, kind: Pod, metadata: {name: Web_1}}",
             expect![[
                 r#"cluster:1:40: metadata.name: "Web_1" is not valid; use a name: lower-case letters, digits, '-' and '.', with a letter or digit at both ends"#
@@ -426,6 +462,20 @@ fn a_file_that_is_not_there_is_named() {
     let error = Cluster::from_paths(["no/such/file.yaml"]).unwrap_err();
     assert!(matches!(error, LoadError::Unreadable { .. }));
     assert_eq!(error.to_string(), "can't read no/such/file.yaml");
+}
+
+#[test]
+fn a_folder_without_objects_is_empty() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty");
+    std::fs::create_dir_all(&folder).unwrap();
+    let error = Cluster::from_paths([&folder]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}:1:1: the input is empty; it needs Kubernetes objects",
+            folder.display()
+        )
+    );
 }
 
 proptest! {

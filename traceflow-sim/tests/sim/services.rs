@@ -148,6 +148,17 @@ async fn a_port_or_protocol_that_is_not_offered_is_dropped() {
 }
 
 #[tokio::test]
+async fn an_empty_target_port_is_the_services_own() {
+    let service = "
+apiVersion: v1
+kind: Service
+metadata: {name: svc}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: ''}]}";
+    let network = network(pods().yaml(service));
+    assert!(choice(&Asking::tcp("client", "svc", 80), &network).starts_with("LB Forwarded"));
+}
+
+#[tokio::test]
 async fn several_ports_lead_to_their_own_targets() {
     let metrics = ServicePort {
         name: Some("metrics".into()),
