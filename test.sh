@@ -5,12 +5,19 @@ cd "$(dirname "$0")"
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
-# What the machine may lack: rustc links with cc, libFuzzer is C++, and a minimal toolchain has no rustfmt or clippy.
-# Everything else comes through Cargo.
-if ! command -v cc >/dev/null || ! command -v c++ >/dev/null; then
-    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
-    $as_root apt-get update -qq
-    $as_root apt-get install -y -qq --no-install-recommends gcc g++ libc6-dev
+# What the machine may lack: rustc links with cc, libFuzzer is C++, ovs-ofctl is what the OpenFlow codec is held to, and a
+# minimal toolchain has no rustfmt or clippy. Everything else comes through Cargo.
+packages=()
+{ command -v cc && command -v c++; } >/dev/null || packages+=(gcc g++ libc6-dev)
+command -v ovs-ofctl >/dev/null || packages+=(openvswitch-common)
+if ((${#packages[@]})); then
+    if [ "$(id -u)" = 0 ]; then as_root=(); else as_root=(sudo); fi
+    if "${as_root[@]}" true; then
+        step "${as_root[@]}" apt-get update -qq
+        step "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    else
+        echo "skipped: not root, so ${packages[*]} can't be installed; the tests that need them say so"
+    fi
 fi
 for component in rustfmt clippy; do
     command -v "cargo-${component/rustfmt/fmt}" >/dev/null || rustup component add "$component"
