@@ -104,6 +104,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::GrowsWithEveryTrace, &["standing::what_stands_does_not_grow"]),
     (Flaw::KeepsOrphans, &["standing::a_dead_tracers_orphans_are_swept"]),
     (Flaw::LeavesTheProbeBehind, &["probes::a_probe_leaves_nothing", "traces::a_cancelled_trace_leaves_nothing"]),
+    (Flaw::LeavesAnotherThingInstead, &["probes::a_probe_leaves_nothing", "standing::what_stands_does_not_grow"]),
     (Flaw::RefusesToRemoveWhatIsNotThere, &["probes::remove_works_for_what_was_never_installed"]),
     (Flaw::RefusesASecondRemove, &["probes::remove_twice_is_remove_once"]),
     (Flaw::CountsInstalls, &["probes::install_twice_leaves_nothing"]),

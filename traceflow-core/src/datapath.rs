@@ -78,6 +78,8 @@ pub trait Datapath: Send + Sync {
 
     /// What of ours is on this node right now, one line each; empty after the last `remove` and `detach`.
     ///
+    /// **Behavior**: what hasn't changed reads the same whenever it is asked for: lines are without counters and ages.
+    ///
     /// # Errors
     /// [`DatapathError::Unavailable`] if the node can't be reached.
     async fn leftovers(&self) -> Result<Vec<String>, DatapathError>;

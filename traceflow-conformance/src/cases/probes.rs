@@ -119,7 +119,7 @@ pub(super) async fn a_forgotten_probe_goes_by_itself(trial: Trial) -> Result<(),
         trial.install(&probe).await?;
         let gone = timeout(lifetime + trial.suite().patience, async {
             sleep(lifetime).await;
-            while trial.leftovers().await?.len() > before.len() {
+            while trial.leftovers().await? != before {
                 sleep(trial.suite().quiet).await;
             }
             Ok(())

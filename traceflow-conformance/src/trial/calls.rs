@@ -82,17 +82,18 @@ impl Trial {
         Ok(())
     }
 
-    /// What is left on all nodes, each line with its node.
+    /// What is left on all nodes, each line with its node, sorted.
     pub(crate) async fn leftovers(&self) -> Result<Vec<String>, Failure> {
         let mut all = Vec::new();
         for datapath in &self.network.datapaths {
             let left = succeeds("leftovers", datapath.leftovers().await)?;
             all.extend(left.iter().map(|line| format!("{}: {line}", datapath.node())));
         }
+        all.sort();
         Ok(all)
     }
 
-    /// Fails unless as much is left as `lines`. The words may differ: flows have counters and new marks.
+    /// Fails unless exactly `lines` are left, as [`leftovers`](Self::leftovers) gave them.
     pub(crate) async fn ensure_left(&self, lines: &[String], when: &str) -> Result<(), Failure> {
         let left = self.leftovers().await?;
         let expected = if lines.is_empty() {
@@ -101,7 +102,7 @@ impl Trial {
             format!("{lines:?}")
         };
         let expected = format!("{expected} to be left {when}");
-        ensure(left.len() == lines.len(), expected, format_args!("{left:?}"))
+        ensure(left == lines, expected, format_args!("{left:?}"))
     }
 
     /// Removes what was handed out, detaches, and looks whether that left nothing.

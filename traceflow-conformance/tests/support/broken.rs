@@ -37,6 +37,7 @@ pub(crate) enum Flaw {
     KeepsOrphans,
     // Install, inject and remove.
     LeavesTheProbeBehind,
+    LeavesAnotherThingInstead,
     RefusesToRemoveWhatIsNotThere,
     RefusesASecondRemove,
     CountsInstalls,
@@ -360,6 +361,9 @@ impl Datapath for Broken {
         let mut left = self.inner.leftovers().await?;
         left.extend(self.state().junk.iter().cloned());
         match self.flaw {
+            Flaw::LeavesAnotherThingInstead if !self.state().removed.is_empty() => {
+                left.iter_mut().for_each(|line| "half a probe".clone_into(line));
+            }
             Flaw::IsDirtyFromTheStart if self.state().attaches == 0 => left.push("somebody's flow".to_owned()),
             Flaw::ReportsUnasked | Flaw::ReportsAfterRemove => left.retain(|line| !line.starts_with("probe")),
             _ => {}
