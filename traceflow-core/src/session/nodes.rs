@@ -42,10 +42,10 @@ enum Attachment {
     Detached,
     /// It is being put there. Next: `Attached`; on failure `Doubtful`. A call that hangs is made anew for the next trace.
     Attaching { until: Instant },
-    /// Attach failed, so some of it can be there. Next: `Attaching` for the next trace; `Detaching` when nothing is traced
+    /// Attach failed, or the datapath restarted: some of it can be there. Next: `Attaching` for the next trace; `Detaching` when nothing is traced
     /// any more.
     Doubtful,
-    /// It is. Next: `Detaching` when nothing is traced any more; after a restart `Detached`.
+    /// It is. Next: `Detaching` when nothing is traced any more; after a restart `Doubtful`.
     Attached,
     /// It is being taken away. Next: `Detached`, also if that fails for good; `Attaching` if a trace has come meanwhile.
     Detaching(Removal),
@@ -190,9 +190,10 @@ impl Nodes {
     pub(super) fn handle_restarted(&mut self, name: &NodeName, now: Instant, orders: &mut Orders) {
         let Some(node) = self.by_name.get_mut(name) else { return };
         match node.attachment {
-            Attachment::Attached | Attachment::Doubtful => node.attachment = Attachment::Detached,
+            // Another attach may have succeeded since, if the news of the restart was the slower.
+            Attachment::Attached => node.attachment = Attachment::Doubtful,
             Attachment::Attaching { .. } => node.begin_attach(name, now, orders),
-            Attachment::Detached | Attachment::Detaching(_) => {}
+            Attachment::Detached | Attachment::Doubtful | Attachment::Detaching(_) => {}
         }
     }
 

@@ -938,6 +938,17 @@ fn nothing_stands_before_the_first_trace_nor_after_a_while_without_one() {
 }
 
 #[test]
+fn what_was_attached_before_the_news_of_a_restart_is_detached_all_the_same() {
+    let mut desk = injected();
+    desk.see(1, 0, &[dropped()]);
+    desk.do_all(&["remove"]);
+    // The restart may be older than the attach whose success is known already.
+    desk.report(1, Report::Restarted);
+    desk.pass(30);
+    assert_eq!(desk.ordered(), ["detach n1", "detach n2"]);
+}
+
+#[test]
 fn a_trace_that_comes_during_detach_waits_for_it_and_attaches_again() {
     let mut desk = injected();
     desk.see(1, 0, &[dropped()]);
