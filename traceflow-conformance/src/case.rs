@@ -182,6 +182,10 @@ pub enum Part {
     Dropped,
     /// [`Network::outside`].
     Outside,
+    /// [`Network::routed`].
+    Routed,
+    /// [`Network::service`].
+    Service,
     /// [`Network::workloads`].
     Workloads,
     /// [`Network::workloads`] that count what they get.
@@ -190,6 +194,10 @@ pub enum Part {
     Predictor,
     /// [`Network::successor`].
     Successor,
+    /// [`Network::restart`].
+    Restart,
+    /// [`Network::kill`].
+    Kill,
 }
 
 impl Part {
@@ -198,10 +206,14 @@ impl Part {
             Self::CrossNode => network.cross_node.is_some(),
             Self::Dropped => network.dropped.is_some(),
             Self::Outside => network.outside.is_some(),
+            Self::Routed => network.routed.is_some(),
+            Self::Service => network.service.is_some(),
             Self::Workloads => network.workloads.is_some(),
             Self::CountingWorkloads => network.workloads.as_ref().is_some_and(|workloads| workloads.counts()),
             Self::Predictor => network.predictor.is_some(),
             Self::Successor => network.successor.is_some(),
+            Self::Restart => network.restart.is_some(),
+            Self::Kill => network.kill.is_some(),
         }
     }
 }
@@ -212,10 +224,14 @@ impl fmt::Display for Part {
             Self::CrossNode => "a way to another node",
             Self::Dropped => "a way on which packets are dropped",
             Self::Outside => "a way to the outside",
+            Self::Routed => "a way on which the TTL drops",
+            Self::Service => "a Service",
             Self::Workloads => "workloads",
             Self::CountingWorkloads => "workloads that count what they get",
             Self::Predictor => "a predictor",
             Self::Successor => "a successor",
+            Self::Restart => "a way to restart a node",
+            Self::Kill => "a way to end a node",
         })
     }
 }

@@ -30,8 +30,8 @@
 //! The example `third_party` of this repository is a whole backend with
 //! its test, short enough to be read in one sitting.
 //!
-//! What is not tried: what happens when a node dies or restarts, because the suite can't make yours do so, and
-//! [`FlowMatch::new_only`](traceflow_core::plan::FlowMatch::new_only).
+//! What a case needs beyond that — a second node, real traffic, a Service, a way to restart a node — is an optional part of
+//! the [`Network`]: the more parts you give, the fewer cases are skipped.
 //!
 //! # Time
 //!
@@ -48,7 +48,7 @@ mod trial;
 
 pub use case::{Case, Failure, Feature, Need, Part, Stop};
 pub use cases::CASES;
-pub use network::{Destination, Journey, Network, Successor, Workloads};
+pub use network::{Destination, Journey, Network, Outage, ServiceCall, Successor, Workloads};
 pub use report::{CaseReport, Outcome, Report};
 pub use suite::{StartError, Suite};
 pub use trial::Trial;

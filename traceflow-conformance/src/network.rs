@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use traceflow_core::datapath::Datapath;
 use traceflow_core::inventory::Inventory;
 use traceflow_core::names::{NodeName, ObjectName};
@@ -31,15 +32,28 @@ pub struct Network {
     pub dropped: Option<Journey>,
     /// A way out of the network that is observed.
     pub outside: Option<Journey>,
+    /// A way on which the TTL drops, such as one to another node: a packet with a TTL of 1 doesn't arrive.
+    pub routed: Option<Journey>,
+    /// A Service, and a Pod that calls it.
+    pub service: Option<ServiceCall>,
     /// The Pods themselves, to send real traffic and to count what they get.
     pub workloads: Option<Arc<dyn Workloads>>,
     /// A model of this very network.
     pub predictor: Option<Arc<dyn Predictor>>,
     /// A second tracer's datapath for the same node, as it comes back after a crash of the first.
     pub successor: Option<Successor>,
+    /// Restarts a node's datapath: all that was installed there is gone.
+    pub restart: Option<Outage>,
+    /// Ends a node's datapath for good. Where networks are used again, the next case finds it back to life.
+    pub kill: Option<Outage>,
     /// Kept until the case is over, then dropped: the processes and folders that the network lives in.
     pub keep: Option<Arc<dyn Any + Send + Sync>>,
 }
+
+/// Does something to a node's datapath. The future is ready when it is done: a restarted node can be attached then.
+///
+/// An error is a phrase that says why it could not be done; the case then fails with it.
+pub type Outage = Arc<dyn Fn(&NodeName) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// Opens another tracer's datapath for a node.
 pub type Successor = Arc<dyn Fn(&NodeName) -> Arc<dyn Datapath> + Send + Sync>;
@@ -54,9 +68,13 @@ impl Network {
             cross_node: None,
             dropped: None,
             outside: None,
+            routed: None,
+            service: None,
             workloads: None,
             predictor: None,
             successor: None,
+            restart: None,
+            kill: None,
             keep: None,
         }
     }
@@ -71,6 +89,8 @@ impl fmt::Debug for Network {
             .field("cross_node", &self.cross_node)
             .field("dropped", &self.dropped)
             .field("outside", &self.outside)
+            .field("routed", &self.routed)
+            .field("service", &self.service)
             .finish_non_exhaustive()
     }
 }
@@ -96,6 +116,31 @@ impl Journey {
         let to = Destination::Address(to);
         Self { from, to }
     }
+
+    /// From a Pod to a Service.
+    pub fn to_service(from: ObjectName, to: ObjectName) -> Self {
+        let to = Destination::Service(to);
+        Self { from, to }
+    }
+}
+
+/// A Pod that calls a Service. The inventory knows the Service; it has an address of a claimed family and a port of a
+/// claimed protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCall {
+    /// The Pod that calls.
+    pub from: ObjectName,
+    /// The Service.
+    pub service: ObjectName,
+    /// The Pods behind it. Whatever is sent to the Service arrives at one of them.
+    pub endpoints: Vec<ObjectName>,
+}
+
+impl ServiceCall {
+    /// The way of the call.
+    pub fn journey(&self) -> Journey {
+        Journey::to_service(self.from.clone(), self.service.clone())
+    }
 }
 
 /// Where a [`Journey`] goes.
@@ -105,12 +150,17 @@ pub enum Destination {
     Pod(ObjectName),
     /// To an address that need not be anybody's.
     Address(IpAddr),
+    /// To a Service's own address, at one of its ports.
+    Service(ObjectName),
 }
 
 /// The Pods of the network: what they send, and what they are handed.
 #[async_trait]
 pub trait Workloads: Send + Sync {
-    /// Has Pod `from` send one packet with the addresses, protocol and ports of `packet`; its nonce doesn't count.
+    /// Has Pod `from` send one packet with the addresses, DSCP, protocol, ports, TCP flags and ICMP header of `packet`; its
+    /// nonce doesn't count.
+    ///
+    /// Whether it is answered doesn't matter: where a case needs an answer, it has the other Pod send one.
     ///
     /// # Errors
     /// A phrase that says why it could not be sent; the case then fails with it.

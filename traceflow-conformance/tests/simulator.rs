@@ -2,16 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken network of ours should stop the test")]
 
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use traceflow_conformance::{Journey, Need, Network, Outcome, Report, StartError, Successor, Suite, Workloads};
+use traceflow_conformance::{
+    Journey, Need, Network, Outage, Outcome, Report, ServiceCall, StartError, Successor, Suite, Workloads,
+};
 use traceflow_core::datapath::Capabilities;
 use traceflow_core::input::BadInput;
-use traceflow_core::names::ObjectName;
-use traceflow_core::packet::{IpFamily, Packet, Protocol};
-use traceflow_core::spec::PacketSpec;
+use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::packet::{IpFamily, IpHeader, Packet, Protocol, Transport};
+use traceflow_core::plan::TcpFlagsMatch;
+use traceflow_core::spec::{IcmpSpec, PacketSpec};
 use traceflow_sim::{Cluster, Settings, SimNetwork, Traffic};
 
 const CLOSED: &str = "
@@ -19,6 +23,18 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: closed, namespace: default}
 spec: {podSelector: {matchLabels: {app: closed}}}";
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: service, namespace: default}
+spec:
+  clusterIPs: [10.96.0.10, 'fd00:96::10']
+  selector: {serves: everybody}
+  ports:
+  - {name: tcp, protocol: TCP, port: 80}
+  - {name: udp, protocol: UDP, port: 80}
+";
 
 /// Two nodes and Pods of both families, one of them closed by a policy.
 fn cluster() -> Result<Cluster, BadInput> {
@@ -36,10 +52,13 @@ fn cluster() -> Result<Cluster, BadInput> {
     for (pod, node, number) in pods {
         let range = if node == "one" { 1 } else { 2 };
         builder = builder.pod(pod, node).label("app", pod);
+        if matches!(pod, "server" | "remote") {
+            builder = builder.label("serves", "everybody");
+        }
         builder = builder.address(&format!("10.0.{range}.{number}"));
         builder = builder.address(&format!("fd00:0:0:{range}::{number}"));
     }
-    builder.yaml(CLOSED).build()
+    builder.yaml(CLOSED).yaml(SERVICE).build()
 }
 
 fn network(capabilities: Capabilities) -> Result<Network, StartError> {
@@ -56,9 +75,17 @@ fn network(capabilities: Capabilities) -> Result<Network, StartError> {
         cross_node: Some(to("remote")),
         dropped: Some(to("closed")),
         outside: Some(Journey::to_address(client.clone(), outside)),
+        routed: Some(to("remote")),
+        service: Some(ServiceCall {
+            from: client.clone(),
+            service: ObjectName::new("default", "service"),
+            endpoints: ["server", "remote"].map(|name| ObjectName::new("default", name)).into(),
+        }),
         workloads: Some(Arc::new(Pods(sim.clone()))),
         predictor: Some(Arc::new(sim.clone())),
         successor: Some(successor(sim.clone())),
+        restart: Some(outage(sim.clone(), SimNetwork::restart)),
+        kill: Some(outage(sim.clone(), SimNetwork::kill)),
         ..Network::new(sim.datapaths(), sim.cluster().clone(), to("server"))
     })
 }
@@ -68,6 +95,13 @@ fn successor(sim: SimNetwork) -> Successor {
     Arc::new(move |node| sim.for_another_tracer().datapath(node).unwrap())
 }
 
+fn outage(sim: SimNetwork, outage: fn(&SimNetwork, &NodeName)) -> Outage {
+    Arc::new(move |node| {
+        outage(&sim, node);
+        Box::pin(ready(Ok(())))
+    })
+}
+
 /// The simulated workloads.
 struct Pods(SimNetwork);
 
@@ -75,7 +109,7 @@ struct Pods(SimNetwork);
 impl Workloads for Pods {
     async fn send(&self, from: &ObjectName, packet: &Packet) -> Result<(), String> {
         let sent = spec(packet).map_err(|error| error.to_string())?;
-        let traffic = Traffic::new(from.clone(), packet.ip.destination(), sent);
+        let traffic = Traffic::new(from.clone(), packet.ip.destination(), sent).unanswered();
         self.0.send(&traffic).map(drop).map_err(|error| error.to_string())
     }
 
@@ -90,9 +124,23 @@ impl Workloads for Pods {
 
 fn spec(packet: &Packet) -> Result<PacketSpec, BadInput> {
     let spec = PacketSpec::of(packet.protocol()).with_family(IpFamily::of(packet.ip.source()))?;
-    match packet.transport.ports() {
-        Some((source, destination)) => spec.with_ports(Some(source), Some(destination)),
-        None => Ok(spec),
+    let spec = match &packet.ip {
+        IpHeader::V4(header) => spec.with_dscp(header.dscp)?,
+        IpHeader::V6(header) => spec.with_dscp(header.dscp)?,
+    };
+    let spec = match packet.transport.ports() {
+        Some((source, destination)) => spec.with_ports(Some(source), Some(destination))?,
+        None => spec,
+    };
+    match packet.transport {
+        Transport::Tcp { flags, .. } => spec.with_tcp_flags(TcpFlagsMatch::exactly(flags)),
+        Transport::Icmp(header) | Transport::Icmpv6(header) => spec.with_icmp(IcmpSpec {
+            icmp_type: Some(header.icmp_type),
+            code: Some(header.code),
+            id: Some(header.id),
+            sequence: Some(header.sequence),
+        }),
+        _ => Ok(spec),
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use traceflow_core::datapath::Sighting;
 use traceflow_core::names::NodeName;
-use traceflow_core::observation::{Action, Observation};
+use traceflow_core::observation::{Action, DropReason, Observation};
 use traceflow_core::packet::{CapturedPacket, IpFamily, Protocol};
 
 use crate::case::{Failure, Stop, ensure};
 use crate::network::{Destination, Journey};
-use crate::trial::{Trial, ends_path, is_of, observations, with_nonce, words};
+use crate::trial::{Trial, ends_path, is_of, observations, with_nonce, with_ttl, words};
 
 pub(super) async fn a_packet_is_reported_with_its_nonce(trial: Trial) -> Result<(), Failure> {
     trial.attach().await?;
@@ -76,7 +76,7 @@ pub(super) async fn nothing_follows_the_end_of_the_path(trial: Trial) -> Result<
 
 pub(super) async fn a_packet_is_followed_to_another_node(trial: Trial) -> Result<(), Failure> {
     let journey = given(&trial.network().cross_node, "a way to another node")?;
-    let last = end_node(&trial, &journey)?;
+    let last = trial.end_of(&journey)?;
     let seen = inject_and_follow(&trial, &journey).await?;
     ensure_end(&seen, "Delivered", |end| end.action == Action::Delivered)?;
     ensure_nodes(&seen, &[trial.start_of(&journey)?.node(), &last])
@@ -96,6 +96,18 @@ pub(super) async fn a_packet_is_followed_to_the_outside(trial: Trial) -> Result<
     let seen = inject_and_follow(&trial, &journey).await?;
     ensure_end(&seen, "ForwardedOutOfNetwork", |end| {
         end.action == Action::ForwardedOutOfNetwork
+    })
+}
+
+pub(super) async fn an_expired_ttl_is_told(trial: Trial) -> Result<(), Failure> {
+    let journey = given(&trial.network().routed, "a way on which the TTL drops")?;
+    trial.attach().await?;
+    let mut watch = trial.watch();
+    let packet = with_ttl(&trial.packet(&journey)?, 1);
+    let probe = trial.inject_packet(&journey, &packet).await?;
+    let seen = watch.follow(&probe, &packet).await?;
+    ensure_end(&seen, "Dropped or Rejected, as the TTL expired", |end| {
+        matches!(end.action, Action::Dropped | Action::Rejected) && end.reason == Some(DropReason::TtlExpired)
     })
 }
 
@@ -272,7 +284,7 @@ async fn follow_one(trial: &Trial, family: IpFamily, protocol: Protocol) -> Resu
     trial.remove(&probe).await.map(drop)
 }
 
-async fn inject_and_follow(trial: &Trial, journey: &Journey) -> Result<Vec<Sighting>, Failure> {
+pub(super) async fn inject_and_follow(trial: &Trial, journey: &Journey) -> Result<Vec<Sighting>, Failure> {
     trial.attach().await?;
     let mut watch = trial.watch();
     let (probe, packet) = trial.inject_over(journey).await?;
@@ -290,14 +302,6 @@ fn same_and_cross(trial: &Trial) -> Vec<Journey> {
 
 fn given(journey: &Option<Journey>, what: &str) -> Result<Journey, Failure> {
     journey.clone().ok_or_else(|| Failure::new(what, "none"))
-}
-
-fn end_node(trial: &Trial, journey: &Journey) -> Result<NodeName, Failure> {
-    let node = match &journey.to {
-        Destination::Pod(name) => trial.network().inventory.pod(name).and_then(|pod| pod.node),
-        Destination::Address(_) => None,
-    };
-    node.ok_or_else(|| Failure::new("a way to a Pod that has a node", format!("{journey:?}")))
 }
 
 fn ensure_end(seen: &[Sighting], expected: &str, holds: impl Fn(&Observation) -> bool) -> Result<(), Failure> {

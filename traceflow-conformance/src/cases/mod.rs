@@ -1,10 +1,15 @@
 //! The one list of all cases, in the order in which they run.
 
+mod asking;
+mod fields;
 mod injected;
 mod live;
 mod marks;
+mod outages;
+mod paths;
 mod probes;
 mod refusals;
+mod services;
 mod standing;
 mod streams;
 mod traces;
@@ -15,7 +20,9 @@ use crate::case::Feature::{
     CountsMatches, DroppedOnly, EveryProtocol, Family, Inject, Live, Marks, Nonce, Protocol as Of, StandingWatch, Trace,
 };
 use crate::case::Need::{Can, Cannot, Has};
-use crate::case::Part::{CountingWorkloads, CrossNode, Dropped, Outside, Predictor, Successor, Workloads};
+use crate::case::Part::{
+    CountingWorkloads, CrossNode, Dropped, Kill, Outside, Predictor, Restart, Routed, Service, Successor, Workloads,
+};
 use crate::case::{Case, FEW_MARKS, Stop};
 
 /// A case from the path of its function, which gives it its name.
@@ -61,6 +68,7 @@ pub const CASES: &[Case] = &[
     case!(injected::a_packet_is_followed_to_another_node, "Both nodes report a packet that crosses between them, under one mark", [Can(Inject), Has(CrossNode)]),
     case!(injected::a_drop_is_reported_with_its_reason, "A packet that is dropped is reported as dropped, and why", [Can(Inject), Has(Dropped)]),
     case!(injected::a_packet_is_followed_to_the_outside, "A packet that leaves the network is reported as leaving", [Can(Inject), Has(Outside)]),
+    case!(injected::an_expired_ttl_is_told, "A packet whose TTL expires is reported as dropped, for that reason", [Can(Inject), Has(Routed)]),
     case!(injected::a_packet_is_not_handed_to_the_pod, "An injected packet is not handed to its destination", [Can(Inject), Has(CountingWorkloads)]),
     case!(injected::the_standing_watch_needs_no_install, "What attach put in place sees injected packets", [Can(Inject), Can(StandingWatch)]),
     case!(injected::an_installed_probe_is_seen, "Without a standing watch, the first packet after install is reported", [Can(Inject), Cannot(StandingWatch)]),
@@ -100,6 +108,27 @@ pub const CASES: &[Case] = &[
     case!(live::matches_are_counted, "Remove tells how many packets matched", [Can(Live), Can(CountsMatches), Has(Workloads)]),
     case!(live::matches_are_not_counted_unclaimed, "Who doesn't claim to count matches gives no number", [Can(Live), Cannot(CountsMatches), Has(Workloads)]),
 
+    case!(fields::dscp_is_matched, "A probe for a DSCP takes the packets that have it", [Can(Live), Has(Workloads)]),
+    case!(fields::tcp_flags_are_matched_under_their_mask, "A probe for TCP flags looks only at those that it names", [Can(Live), Can(Of(Protocol::TCP)), Has(Workloads)]),
+    case!(fields::icmp_type_and_code_are_matched, "A probe for an ICMP type and code takes the packets that have both", [Can(Live), Can(Of(Protocol::ICMP)), Has(Workloads)]),
+    case!(fields::new_only_takes_the_first_packet_of_a_connection, "A probe for new connections leaves those alone that began before", [Can(Live), Has(Workloads)]),
+    case!(fields::a_connection_that_began_before_is_followed, "A probe for any packet takes one of a connection that began before", [Can(Live), Has(Workloads)]),
+
+    case!(services::the_endpoint_is_told, "Reports of a packet to a Service say once which endpoint was chosen, and it arrives there", [Can(Inject), Has(Service)]),
+    case!(services::a_call_is_answered, "A trace to a Service is answered: delivered to an endpoint that is named", [Can(Inject), Has(Service)]),
+    case!(services::one_connection_is_traced_again_and_again, "Traces of one connection to a Service, one after the other or at once, don't confuse each other", [Can(Inject), Has(Service)]),
+    case!(services::a_real_call_is_answered, "A live trace of a Service's traffic, by the Service's address, is answered", [Can(Live), Has(Workloads), Has(Service)]),
+
+    case!(outages::a_restart_is_reported, "A datapath that restarted says so", [Has(Restart)]),
+    case!(outages::a_restart_leaves_nothing, "After a restart nothing that was put in place is there any more", [Has(Restart)]),
+    case!(outages::a_restarted_node_works_as_before, "After a restart and attach, packets are reported to the streams that were open", [Can(Inject), Has(Restart)]),
+    case!(outages::traces_go_on_after_a_restart, "A tracer whose node restarted answers the next trace as before", [Can(Inject), Has(Restart)]),
+    case!(outages::a_live_trace_is_armed_again_after_a_restart, "A live trace goes on when its node restarts", [Can(Live), Has(Workloads), Has(Restart)]),
+    case!(outages::reports_end_with_their_node, "The streams of a node that is gone for good end", [Has(Kill)]),
+    case!(outages::a_node_that_is_gone_is_unavailable, "Every call to a node that is gone fails as unavailable, and doesn't hang", [Has(Kill)]),
+    case!(outages::a_trace_from_a_node_that_is_gone_says_so, "A trace that starts at a node that is gone ends with that error", [Can(Trace), Has(Kill)]),
+    case!(outages::a_trace_to_a_node_that_is_gone_says_so, "A trace whose packet goes to a node that is gone names it as a cause", [Can(Inject), Has(Kill), Has(CrossNode)]),
+
     case!(refusals::injecting_is_refused_unclaimed, "Who doesn't claim to inject refuses it as unsupported", [Cannot(Inject)]),
     case!(refusals::real_traffic_is_refused_unclaimed, "Who doesn't claim to follow real traffic refuses it as unsupported", [Cannot(Live)]),
     case!(refusals::dropped_only_is_refused_unclaimed, "Who doesn't claim to follow only drops refuses it as unsupported", [Can(Live), Cannot(DroppedOnly)]),
@@ -123,12 +152,17 @@ pub const CASES: &[Case] = &[
     case!(traces::silence_is_answered_with_its_cause, "A live trace without traffic says so", [Can(Live)]),
     case!(traces::injecting_is_refused_untouched, "A trace that would inject is refused before anything is touched, if that isn't claimed", [Cannot(Inject)]),
     case!(traces::following_is_refused_untouched, "A trace of real traffic is refused before anything is touched, if that isn't claimed", [Cannot(Live)]),
+
+    case!(paths::a_live_trace_touches_its_path_only, "A live trace watches the predicted path only, and names the nodes that it didn't watch", [Can(Live), Has(Predictor), Has(CrossNode)]),
+    case!(paths::an_injected_trace_touches_its_path_only, "An injected trace puts nothing on nodes off its predicted path", [Can(Inject), Has(Predictor), Has(CrossNode)]),
+    case!(paths::a_packet_is_told_from_others_on_both_nodes, "A live trace over two nodes follows one packet, however many match", [Can(Live), Has(Workloads), Has(CrossNode)]),
+    case!(paths::an_expired_ttl_is_answered, "A trace of a packet whose TTL expires is answered: dropped, for that reason", [Can(Inject), Has(Routed)]),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Need;
+    use crate::case::{Need, Part};
 
     #[test]
     fn every_claim_has_a_case_that_proves_it_and_one_for_who_does_not_make_it() {
@@ -154,5 +188,23 @@ mod tests {
             );
         }
         assert!(needed(Can(Marks(2))) && needed(Cannot(Marks(FEW_MARKS + 1))));
+    }
+    #[test]
+    fn every_part_of_a_network_has_a_case_that_needs_it() {
+        let parts = [
+            CrossNode,
+            Dropped,
+            Outside,
+            Routed,
+            Service,
+            Workloads,
+            CountingWorkloads,
+            Predictor,
+            Successor,
+            Restart,
+            Kill,
+        ];
+        let unused = |part: &Part| !CASES.iter().any(|case| case.needs.contains(&Has(*part)));
+        assert_eq!(parts.into_iter().find(unused), None);
     }
 }

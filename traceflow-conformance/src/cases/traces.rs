@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use traceflow_core::Error;
-use traceflow_core::observation::{Action, Component};
 use traceflow_core::plan::Plan;
 use traceflow_core::session::Progress;
-use traceflow_core::trace::{Cause, Hop, Mode, Trace, Verdict};
-use traceflow_core::tracer::{Tracer, Tracing};
+use traceflow_core::trace::{Cause, Mode, Verdict};
 
+use super::asking::{answer, armed, close, ensure_verdict, every_kind, follow_real, given, no_answer, outline, words};
 use crate::case::{Failure, Stop, ensure};
-use crate::network::Journey;
 use crate::trial::Trial;
 
 pub(super) async fn a_delivered_packet_is_answered(trial: Trial) -> Result<(), Failure> {
@@ -205,84 +203,6 @@ async fn refused_untouched(trial: &Trial, plan: Plan) -> Result<(), Failure> {
     close(trial, tracer).await
 }
 
-/// The answer to `plan`, of a tracer of its own.
-async fn answer(trial: &Trial, plan: Plan) -> Result<Trace, Failure> {
-    let tracer = trial.tracer();
-    let trace = tracer.trace(plan).await.map_err(|error| no_answer(&error))?;
-    close(trial, tracer).await?;
-    Ok(trace)
-}
-
-/// Arms a live trace, has one matching packet sent, and waits for the answer.
-async fn follow_real(trial: &Trial, journey: &Journey, dropped_only: bool) -> Result<Trace, Failure> {
-    let (tracer, packet) = (trial.tracer(), trial.packet(journey)?);
-    let mut tracing = tracer.trace(trial.following_packet(&packet, dropped_only)?);
-    armed(&mut tracing).await?;
-    trial.send(journey, &packet).await?;
-    let trace = tracing.await.map_err(|error| no_answer(&error))?;
-    close(trial, tracer).await?;
-    Ok(trace)
-}
-
-/// Waits until the trace is armed.
-async fn armed(tracing: &mut Tracing) -> Result<(), Failure> {
-    let mut news = Vec::new();
-    while let Some(progress) = tracing.progress().await {
-        if matches!(progress, Progress::Armed { .. }) {
-            return Ok(());
-        }
-        news.push(progress);
-    }
-    Err(Failure::new("the trace to be armed", format!("{news:?} and its end")))
-}
-
-/// Closes the tracer, which must leave nothing on any node.
-async fn close(trial: &Trial, tracer: Tracer) -> Result<(), Failure> {
-    let closed = tracer.close().await;
-    closed.map_err(|error| Failure::new("the tracer to close", error.to_string()))?;
-    trial.ensure_left(&[], "after the tracer was closed").await?;
-    // The next tracer can't know which marks this one's datapaths still remember.
-    tokio::time::sleep(trial.claims()?.mark_memory).await;
-    Ok(())
-}
-
-/// A plan of each kind that is claimed.
-fn every_kind(trial: &Trial) -> Result<Vec<Plan>, Failure> {
-    let (can, journey) = (trial.claims()?, &trial.network().same_node);
-    let injecting = can.inject.then(|| trial.injecting(journey));
-    let following = can.live.then(|| trial.following(journey, false));
-    injecting.into_iter().chain(following).collect()
-}
-
-fn given(journey: Option<&Journey>) -> Result<&Journey, Failure> {
-    journey.ok_or_else(|| Failure::new("a way for this case", "none"))
-}
-
 fn is_drop(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Dropped { .. } | Verdict::Rejected { .. })
-}
-
-fn ensure_verdict(trace: &Trace, expected: &str, holds: impl FnOnce(&Verdict) -> bool) -> Result<(), Failure> {
-    ensure(holds(&trace.verdict), format!("the answer {expected}"), words(trace))
-}
-
-fn no_answer(error: &Error) -> Failure {
-    Failure::new("an answer", error.to_string())
-}
-
-/// What tells two paths apart, without times and details that only an observer knows.
-fn outline(hops: &[Hop]) -> Vec<(&str, Vec<Step<'_>>)> {
-    hops.iter().map(|hop| (hop.node.as_str(), steps(hop))).collect()
-}
-
-/// Where something was done, and what.
-type Step<'a> = (&'a Component, &'a Action);
-
-fn steps(hop: &Hop) -> Vec<Step<'_>> {
-    let steps = hop.observations.iter().map(|seen| (&seen.component, &seen.action));
-    steps.collect()
-}
-
-fn words(trace: &Trace) -> String {
-    format!("{}, by {:?}", trace.verdict, outline(&trace.hops))
 }

@@ -1,6 +1,9 @@
 //! Calls to all datapaths of the network under test.
 
-use traceflow_core::datapath::{Probe, ProbeKind};
+use std::sync::Arc;
+
+use traceflow_core::datapath::{Datapath, Probe, ProbeKind};
+use traceflow_core::names::NodeName;
 use traceflow_core::packet::Packet;
 
 use super::Trial;
@@ -8,9 +11,35 @@ use crate::case::{Failure, ensure, succeeds};
 use crate::network::Journey;
 
 impl Trial {
+    /// The datapaths of the nodes that the case didn't end.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Arc<dyn Datapath>> {
+        let dead = self.issued().dead.clone();
+        let all = self.network.datapaths.iter();
+        all.filter(move |datapath| !dead.contains(datapath.node()))
+    }
+
+    /// Restarts the node's datapath.
+    pub(crate) async fn restart(&self, node: &NodeName) -> Result<(), Failure> {
+        let Some(restart) = &self.network.restart else {
+            return Err(Failure::new("a way to restart a node", "none"));
+        };
+        let restarted = restart(node).await;
+        restarted.map_err(|reason| Failure::new(format!("node {node} to restart"), reason))
+    }
+
+    /// Ends the node's datapath. It isn't cleaned up afterwards.
+    pub(crate) async fn kill(&self, node: &NodeName) -> Result<(), Failure> {
+        let Some(kill) = &self.network.kill else {
+            return Err(Failure::new("a way to end a node", "none"));
+        };
+        self.issued().dead.insert(node.clone());
+        let killed = kill(node).await;
+        killed.map_err(|reason| Failure::new(format!("node {node} to end"), reason))
+    }
+
     /// Attaches every node.
     pub(crate) async fn attach(&self) -> Result<(), Failure> {
-        for datapath in &self.network.datapaths {
+        for datapath in self.alive() {
             succeeds("attach", datapath.attach().await)?;
         }
         Ok(())
@@ -18,7 +47,7 @@ impl Trial {
 
     /// Installs `probe` on every node.
     pub(crate) async fn install(&self, probe: &Probe) -> Result<(), Failure> {
-        for datapath in &self.network.datapaths {
+        for datapath in self.alive() {
             succeeds("install", datapath.install(probe).await)?;
         }
         Ok(())
@@ -26,8 +55,7 @@ impl Trial {
 
     /// Installs the injected `probe` where that is needed for its packet to be reported.
     pub(crate) async fn ready(&self, probe: &Probe) -> Result<(), Failure> {
-        let datapaths = self.network.datapaths.iter();
-        for datapath in datapaths.filter(|datapath| !datapath.capabilities().standing_watch) {
+        for datapath in self.alive().filter(|datapath| !datapath.capabilities().standing_watch) {
             succeeds("install", datapath.install(probe).await)?;
         }
         Ok(())
@@ -68,7 +96,7 @@ impl Trial {
     /// Removes `probe` from every node; says how many packets matched, where somebody counted.
     pub(crate) async fn remove(&self, probe: &Probe) -> Result<Option<u64>, Failure> {
         let mut counts = Vec::new();
-        for datapath in &self.network.datapaths {
+        for datapath in self.alive() {
             counts.extend(succeeds("remove", datapath.remove(probe).await)?.matched);
         }
         Ok(counts.into_iter().reduce(|sum, count| sum + count))
@@ -76,7 +104,7 @@ impl Trial {
 
     /// Detaches every node.
     pub(crate) async fn detach(&self) -> Result<(), Failure> {
-        for datapath in &self.network.datapaths {
+        for datapath in self.alive() {
             succeeds("detach", datapath.detach().await)?;
         }
         Ok(())
@@ -85,7 +113,7 @@ impl Trial {
     /// What is left on all nodes, each line with its node, sorted.
     pub(crate) async fn leftovers(&self) -> Result<Vec<String>, Failure> {
         let mut all = Vec::new();
-        for datapath in &self.network.datapaths {
+        for datapath in self.alive() {
             let left = succeeds("leftovers", datapath.leftovers().await)?;
             all.extend(left.iter().map(|line| format!("{}: {line}", datapath.node())));
         }

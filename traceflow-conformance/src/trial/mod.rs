@@ -5,15 +5,16 @@ mod packet;
 mod plan;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use traceflow_core::datapath::{Capabilities, Datapath, Mark, Probe, ProbeKind, TraceId};
-use traceflow_core::names::ObjectName;
+use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::{IpFamily, Nonce, Packet, Protocol};
 
-pub(crate) use packet::{matching, with_nonce};
+pub(crate) use packet::{answer_to, matching, with_dscp, with_nonce, with_tcp_flags, with_ttl};
 pub(crate) use watch::{Watch, ends_path, is_of, observations, words};
 
 use crate::case::Failure;
@@ -39,6 +40,8 @@ struct Issued {
     marks: u32,
     packets: u16,
     probes: Vec<Probe>,
+    /// The nodes that the case ended.
+    dead: BTreeSet<NodeName>,
 }
 
 /// Long enough that nothing of a probe goes by itself while its case runs.
@@ -56,6 +59,7 @@ impl Trial {
             marks: 0,
             packets: 0,
             probes: Vec::new(),
+            dead: BTreeSet::new(),
         };
         Self {
             network: Arc::new(network),
@@ -80,6 +84,15 @@ impl Trial {
     /// The datapath of the node on which `journey` starts.
     pub(crate) fn start_of(&self, journey: &Journey) -> Result<&Arc<dyn Datapath>, Failure> {
         self.datapath_of(&journey.from)
+    }
+
+    /// The node on which `journey` ends.
+    pub(crate) fn end_of(&self, journey: &Journey) -> Result<NodeName, Failure> {
+        let node = match &journey.to {
+            Destination::Pod(name) => self.network.inventory.pod(name).and_then(|pod| pod.node),
+            Destination::Address(_) | Destination::Service(_) => None,
+        };
+        node.ok_or_else(|| Failure::new("a way to a Pod that has a node", format!("{journey:?}")))
     }
 
     /// The datapath of the node on which this Pod is.
@@ -107,7 +120,7 @@ impl Trial {
 
     /// A packet for `journey` of the first family and protocol that are claimed.
     pub(crate) fn packet(&self, journey: &Journey) -> Result<Packet, Failure> {
-        self.packet_of(journey, self.usual_family(journey)?, self.usual_protocol()?)
+        self.packet_of(journey, self.usual_family(journey)?, self.usual_protocol(journey)?)
     }
 
     /// A packet for `journey` with a nonce and a connection of its own; ICMP means the family's version of it.
@@ -129,12 +142,25 @@ impl Trial {
         if let Destination::Address(address) = journey.to {
             return Ok(IpFamily::of(address));
         }
-        let claimed = self.families()?.first().copied();
+        let families = self.families()?;
+        let mut usable = families.iter().copied();
+        let claimed = match &journey.to {
+            Destination::Service(name) => {
+                let addresses = packet::service(&*self.network.inventory, name)?.cluster_ips;
+                usable.find(|&family| addresses.iter().any(|&address| IpFamily::of(address) == family))
+            }
+            _ => usable.next(),
+        };
         Ok(claimed.unwrap_or(IpFamily::V4))
     }
 
-    fn usual_protocol(&self) -> Result<Protocol, Failure> {
+    fn usual_protocol(&self, journey: &Journey) -> Result<Protocol, Failure> {
         let can = self.claims()?;
+        if let Destination::Service(name) = &journey.to {
+            let ports = packet::service(&*self.network.inventory, name)?.ports;
+            let claimed = ports.iter().find(|port| can.handles_protocol(port.protocol));
+            return Ok(claimed.map_or(Protocol::TCP, |port| port.protocol));
+        }
         let usual = [Protocol::TCP, Protocol::UDP, Protocol::ICMP, Protocol::SCTP];
         let first = can.protocols.as_ref().and_then(|protocols| protocols.first());
         let claimed = usual.into_iter().find(|&protocol| can.handles_protocol(protocol));

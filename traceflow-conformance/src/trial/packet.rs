@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use traceflow_core::inventory::{Inventory, PodEntry};
+use traceflow_core::inventory::{Inventory, PodEntry, ServiceEntry};
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{
     IcmpHeader, IpFamily, IpHeader, Ipv4Header, Ipv6Header, MacAddress, Nonce, Packet, Protocol, TcpFlags, Transport,
@@ -28,6 +28,7 @@ pub(super) struct Wanted {
 /// The packet that a Pod's stack would send first.
 pub(super) fn build(inventory: &dyn Inventory, journey: &Journey, wanted: &Wanted) -> Result<Packet, Failure> {
     let family = wanted.family;
+    let destination_port = destination_port(inventory, &journey.to, wanted.protocol)?;
     let from = pod(inventory, &journey.from)?;
     let source = address(&from, family)?;
     let (destination, destination_mac) = far_end(inventory, &from, &journey.to, family)?;
@@ -35,7 +36,7 @@ pub(super) fn build(inventory: &dyn Inventory, journey: &Journey, wanted: &Wante
         source_mac: mac(&from)?,
         destination_mac,
         ip: ip_header(source, destination)?,
-        transport: transport(wanted),
+        transport: transport(wanted, destination_port),
         nonce: wanted.nonce,
     })
 }
@@ -46,6 +47,62 @@ pub(crate) fn with_nonce(packet: &Packet, nonce: u64) -> Packet {
         nonce: Nonce(nonce),
         ..packet.clone()
     }
+}
+
+/// The same packet with this TTL or hop limit.
+pub(crate) fn with_ttl(packet: &Packet, ttl: u8) -> Packet {
+    let mut packet = packet.clone();
+    match &mut packet.ip {
+        IpHeader::V4(header) => header.ttl = ttl,
+        IpHeader::V6(header) => header.hop_limit = ttl,
+    }
+    packet
+}
+
+/// The same packet with this DSCP.
+pub(crate) fn with_dscp(packet: &Packet, dscp: u8) -> Packet {
+    let mut packet = packet.clone();
+    match &mut packet.ip {
+        IpHeader::V4(header) => header.dscp = dscp,
+        IpHeader::V6(header) => header.dscp = dscp,
+    }
+    packet
+}
+
+/// The same packet with these flags, if it is of TCP.
+pub(crate) fn with_tcp_flags(packet: &Packet, wanted: TcpFlags) -> Packet {
+    let mut packet = packet.clone();
+    if let Transport::Tcp { flags, .. } = &mut packet.transport {
+        *flags = wanted;
+    }
+    packet
+}
+
+/// What the receiver of a connection's first packet sends back.
+pub(crate) fn answer_to(packet: &Packet) -> Result<Packet, Failure> {
+    let answer = Packet {
+        source_mac: packet.destination_mac,
+        destination_mac: packet.source_mac,
+        ip: ip_header(packet.ip.destination(), packet.ip.source())?,
+        transport: answering(&packet.transport),
+        nonce: packet.nonce,
+    };
+    Ok(with_tcp_flags(&answer, TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0)))
+}
+
+fn answering(transport: &Transport) -> Transport {
+    let mut answer = transport.clone();
+    match &mut answer {
+        Transport::Tcp {
+            source, destination, ..
+        }
+        | Transport::Udp { source, destination }
+        | Transport::Sctp { source, destination } => std::mem::swap(source, destination),
+        Transport::Icmp(header) => header.icmp_type = 0,
+        Transport::Icmpv6(header) => header.icmp_type = 129,
+        Transport::Other(_) => {}
+    }
+    answer
 }
 
 /// What matches `packet` and no packet of another connection.
@@ -74,6 +131,18 @@ fn far_end(
 ) -> Result<(IpAddr, MacAddress), Failure> {
     match to {
         Destination::Address(to) => Ok((*to, gateway_mac(inventory, from)?)),
+        Destination::Service(name) => {
+            let addresses = service(inventory, name)?.cluster_ips;
+            let of_family = |address: &&IpAddr| IpFamily::of(**address) == family;
+            let address = addresses.iter().find(of_family).copied();
+            let missing = || {
+                Failure::new(
+                    format!("Service {name} to have an {family} address"),
+                    format!("{addresses:?}"),
+                )
+            };
+            Ok((address.ok_or_else(missing)?, gateway_mac(inventory, from)?))
+        }
         Destination::Pod(name) => {
             let to = pod(inventory, name)?;
             let near = to.node == from.node;
@@ -81,6 +150,26 @@ fn far_end(
             Ok((address(&to, family)?, destination_mac))
         }
     }
+}
+
+fn destination_port(inventory: &dyn Inventory, to: &Destination, protocol: Protocol) -> Result<u16, Failure> {
+    let Destination::Service(name) = to else {
+        return Ok(DESTINATION_PORT);
+    };
+    let ports = service(inventory, name)?.ports;
+    let port = ports.iter().find(|port| port.protocol == protocol);
+    let missing = || {
+        Failure::new(
+            format!("Service {name} to have a port of {protocol}"),
+            format!("{ports:?}"),
+        )
+    };
+    Ok(port.ok_or_else(missing)?.port)
+}
+
+pub(super) fn service(inventory: &dyn Inventory, name: &ObjectName) -> Result<ServiceEntry, Failure> {
+    let unknown = || Failure::new(format!("the inventory to know Service {name}"), "that it doesn't");
+    inventory.service(name).ok_or_else(unknown)
 }
 
 fn pod(inventory: &dyn Inventory, name: &ObjectName) -> Result<PodEntry, Failure> {
@@ -136,9 +225,8 @@ fn ip_header(source: IpAddr, destination: IpAddr) -> Result<IpHeader, Failure> {
     }
 }
 
-fn transport(wanted: &Wanted) -> Transport {
+fn transport(wanted: &Wanted, destination: u16) -> Transport {
     let (source, family) = (wanted.source, wanted.family);
-    let destination = DESTINATION_PORT;
     let echo = |icmp_type| IcmpHeader {
         icmp_type,
         code: 0,

@@ -1,11 +1,13 @@
 //! Plans and tracers for whole traces.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use traceflow_core::inventory::Owner;
 use traceflow_core::packet::Packet;
-use traceflow_core::plan::{End, Plan, Question};
-use traceflow_core::tracer::Tracer;
+use traceflow_core::plan::{End, FlowMatch, Plan, Question};
+use traceflow_core::trace::Predictor;
+use traceflow_core::tracer::{Tracer, TracerBuilder};
 
 use super::{Trial, matching};
 use crate::case::Failure;
@@ -14,15 +16,27 @@ use crate::network::Journey;
 impl Trial {
     /// A tracer over all nodes, without a predictor: it watches everywhere and knows only what it sees.
     pub(crate) fn tracer(&self) -> Tracer {
+        self.tracer_to_be().start()
+    }
+
+    /// A tracer over all nodes that watches where `predictor` has the packet go.
+    pub(crate) fn predicting_tracer(&self, predictor: Arc<dyn Predictor>) -> Tracer {
+        self.tracer_to_be().predictor(predictor).start()
+    }
+
+    fn tracer_to_be(&self) -> TracerBuilder {
         Tracer::builder(self.network.inventory.clone())
             .datapaths(self.network.datapaths.iter().cloned())
             .seed(self.suite.seed)
-            .start()
     }
 
     /// A plan that injects a new packet over `journey`.
     pub(crate) fn injecting(&self, journey: &Journey) -> Result<Plan, Failure> {
-        let packet = self.packet(journey)?;
+        self.injecting_packet(journey, self.packet(journey)?)
+    }
+
+    /// A plan that injects `packet` over `journey`.
+    pub(crate) fn injecting_packet(&self, journey: &Journey, packet: Packet) -> Result<Plan, Failure> {
         let question = Question::Inject {
             pod: journey.from.clone(),
             node: self.start_of(journey)?.node().clone(),
@@ -40,6 +54,24 @@ impl Trial {
     pub(crate) fn following_packet(&self, packet: &Packet, dropped_only: bool) -> Result<Plan, Failure> {
         let matching = matching(packet);
         self.plan(packet, Question::Live { matching, dropped_only })
+    }
+
+    /// A plan that follows the first packet of whatever the sender of `packet` sends by its protocol.
+    pub(crate) fn following_sender(&self, packet: &Packet) -> Result<Plan, Failure> {
+        let matching = FlowMatch {
+            destination: None,
+            source_port: None,
+            destination_port: None,
+            ..matching(packet)
+        };
+        let question = Question::Live {
+            matching,
+            dropped_only: false,
+        };
+        Ok(Plan {
+            destination: None,
+            ..self.plan(packet, question)?
+        })
     }
 
     /// Its time includes the rest of a mark, for which it may have to wait.

@@ -6,12 +6,13 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, select_all};
 use tokio::time::timeout;
-use traceflow_core::datapath::{Probe, Report, Sighting};
+use traceflow_core::datapath::{Datapath, Probe, Report, Sighting};
 use traceflow_core::names::NodeName;
 use traceflow_core::observation::Observation;
 use traceflow_core::packet::Packet;
 
 use crate::case::Failure;
+use crate::suite::Suite;
 
 /// The reports of some streams, in the order in which they come.
 pub(crate) struct Watch {
@@ -31,6 +32,35 @@ impl Watch {
             patience,
             quiet,
         }
+    }
+
+    /// The reports of one node from now on.
+    pub(crate) fn of(datapath: &dyn Datapath, suite: &Suite) -> Self {
+        Self::new([datapath.reports()], suite.patience, suite.quiet)
+    }
+
+    /// Waits for a node to say that it restarted.
+    pub(crate) async fn until_restarted(&mut self) -> Result<(), Failure> {
+        let restarted = async {
+            while let Some(report) = self.streams.next().await {
+                if report == Report::Restarted {
+                    return true;
+                }
+            }
+            false
+        };
+        if timeout(self.patience, restarted).await == Ok(true) {
+            return Ok(());
+        }
+        let expected = format!("the restart to be reported within {:?}", self.patience);
+        Err(Failure::new(expected, "no such report"))
+    }
+
+    /// Waits for all streams to end.
+    pub(crate) async fn until_over(mut self, expected: &str) -> Result<(), Failure> {
+        let over = async { while self.streams.next().await.is_some() {} };
+        let over = timeout(self.patience, over).await;
+        over.map_err(|_| Failure::new(format!("{expected} within {:?}", self.patience), "it still open"))
     }
 
     /// Everything that is seen until the path of the probe's packet ends, and shortly after.

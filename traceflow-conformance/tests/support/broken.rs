@@ -17,7 +17,7 @@ use traceflow_core::fanout::Fanout;
 use traceflow_core::names::NodeName;
 use traceflow_core::observation::{Action, Component, Observation};
 use traceflow_core::packet::{IpFamily, Nonce, Packet, Protocol};
-use traceflow_core::plan::FlowMatch;
+use traceflow_core::plan::{FlowMatch, TcpFlagsMatch};
 
 use super::Fabric;
 
@@ -89,6 +89,23 @@ pub(crate) enum Flaw {
     ReportsWhatIsNotDropped,
     Miscounts,
     CountsUnclaimed,
+    MissesDscp,
+    ReadsFlagsWithoutTheirMask,
+    MissesIcmpCodes,
+    IgnoresNewOnly,
+    TakesNewConnectionsOnly,
+    MixesPacketsUp,
+    // Services.
+    HidesTheEndpoint,
+    TranslatesAConnectionOnce,
+    // Outages.
+    RestartsInSilence,
+    KeepsThingsOverARestart,
+    IsDeafAfterARestart,
+    NeverEndsItsStreams,
+    PretendsToLive,
+    // Nodes off the path.
+    TouchesAllNodes,
     // Refusals.
     TakesWhatItDoesNotClaim,
     TakesStrangePods,
@@ -162,6 +179,7 @@ impl Broken {
         let state = self.state();
         match self.flaw {
             Flaw::IsDeafAfterASecondAttach => state.attaches > 1,
+            Flaw::IsDeafAfterARestart => self.fabric.restarts() > 0,
             Flaw::NeedsInstallInSpiteOfItsWatch => !state.installs.contains_key(&probe.trace),
             Flaw::MissesTheFirstPacketAfterInstall => state.injects.len() == 1,
             Flaw::HasFewerMarksThanItSays => probe.mark > Mark(1),
@@ -185,6 +203,13 @@ impl Broken {
             match self.flaw {
                 Flaw::SeesNoTraffic => return None,
                 Flaw::ReportsNoDrop if *dropped_only => return None,
+                Flaw::MissesDscp if matching.dscp.is_some() => return None,
+                Flaw::MissesIcmpCodes if matching.icmp_code.is_some() => return None,
+                Flaw::IgnoresNewOnly => matching.new_only = false,
+                Flaw::TakesNewConnectionsOnly => matching.new_only = true,
+                Flaw::ReadsFlagsWithoutTheirMask => {
+                    matching.tcp_flags = matching.tcp_flags.map(|flags| TcpFlagsMatch::exactly(flags.set()));
+                }
                 Flaw::ReportsWhatIsNotDropped => *dropped_only = false,
                 Flaw::MatchesTooMuch => *matching = anything(matching.family),
                 Flaw::EatsWhatItFollows => self.fabric.eat(),
@@ -202,7 +227,8 @@ impl Broken {
     fn yes_man(&self, outcome: Result<(), DatapathError>) -> Result<(), DatapathError> {
         match (&outcome, self.flaw) {
             (Err(DatapathError::Unsupported(_)), Flaw::TakesWhatItDoesNotClaim)
-            | (Err(DatapathError::Refused(_)), Flaw::TakesStrangePods | Flaw::TakesOneMarkTooMany) => Ok(()),
+            | (Err(DatapathError::Refused(_)), Flaw::TakesStrangePods | Flaw::TakesOneMarkTooMany)
+            | (Err(DatapathError::Unavailable(_)), Flaw::PretendsToLive) => Ok(()),
             _ => outcome,
         }
     }
@@ -224,7 +250,7 @@ impl Datapath for Broken {
     }
 
     async fn attach(&self) -> Result<(), DatapathError> {
-        let orphans = !self.inner.leftovers().await?.is_empty();
+        let orphans = !self.inner.leftovers().await.unwrap_or_default().is_empty();
         self.state().attaches += 1;
         match self.flaw {
             Flaw::StacksAttaches => self.state().junk.push("another watch".to_owned()),
@@ -232,7 +258,7 @@ impl Datapath for Broken {
             Flaw::ReportsUnasked => self.inner.install(&spy()).await?,
             _ => {}
         }
-        self.inner.attach().await
+        self.yes_man(self.inner.attach().await)
     }
 
     async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
@@ -243,6 +269,7 @@ impl Datapath for Broken {
         }
         match self.flaw {
             Flaw::WearsMarksOut if worn => return Err(DatapathError::Refused("that mark is worn out".into())),
+            Flaw::TouchesAllNodes => self.fabric.litter(),
             Flaw::SeesGhosts => self.ghosts.send(&ghost(&self.name, probe.mark)),
             Flaw::LeavesAnInterruptedInstall => {
                 self.state().junk.push("half a probe".to_owned());
@@ -276,6 +303,7 @@ impl Datapath for Broken {
             Flaw::Hangs => pending().await,
             Flaw::GrowsWithEveryTrace => self.state().junk.push("a trace".to_owned()),
             Flaw::RemembersAMark if reused => self.ghosts.send(&ghost(&self.name, probe.mark)),
+            Flaw::TouchesAllNodes => self.fabric.litter(),
             Flaw::HandsOver => self.fabric.hand_over(packet),
             Flaw::LeavesAnInterruptedInject => {
                 self.state().junk.push("half a packet".to_owned());
@@ -353,17 +381,26 @@ impl Datapath for Broken {
                     ready(!stopped.load(Ordering::Relaxed))
                 }))
             }
+            Flaw::NeverEndsItsStreams => Box::pin(reports.chain(stream::pending())),
+            Flaw::TranslatesAConnectionOnce => {
+                let mut calls = 0;
+                Box::pin(reports.map(move |report| translated_once(report, &mut calls)))
+            }
             _ => Box::pin(reports),
         }
     }
 
     async fn leftovers(&self) -> Result<Vec<String>, DatapathError> {
-        let mut left = self.inner.leftovers().await?;
+        let mut left = match self.inner.leftovers().await {
+            Err(_) if self.is(Flaw::PretendsToLive) => Vec::new(),
+            left => left?,
+        };
         left.extend(self.state().junk.iter().cloned());
         match self.flaw {
             Flaw::LeavesAnotherThingInstead if !self.state().removed.is_empty() => {
                 left.iter_mut().for_each(|line| "half a probe".clone_into(line));
             }
+            Flaw::KeepsThingsOverARestart if self.fabric.restarts() > 0 => left.push("an old flow".to_owned()),
             Flaw::IsDirtyFromTheStart if self.state().attaches == 0 => left.push("somebody's flow".to_owned()),
             Flaw::ReportsUnasked | Flaw::ReportsAfterRemove => left.retain(|line| !line.starts_with("probe")),
             _ => {}
@@ -384,13 +421,19 @@ impl Drop for OnDrop {
 /// What becomes of a report.
 fn distorted(flaw: Flaw, report: Report) -> Vec<Report> {
     let Report::Seen(mut sighting) = report else {
-        let silent = flaw == Flaw::LosesInSilence;
-        return if silent { Vec::new() } else { vec![report] };
+        return match (&report, flaw) {
+            (Report::Lost { .. }, Flaw::LosesInSilence) | (Report::Restarted, Flaw::RestartsInSilence) => Vec::new(),
+            _ => vec![report],
+        };
     };
     let on_second_node = sighting.node.as_str() == "two";
     match flaw {
         Flaw::ReportsTwice => return vec![Report::Seen(sighting.clone()), Report::Seen(sighting)],
         Flaw::LosesThePacketBetweenNodes | Flaw::SeesTrafficOnItsFirstNodeOnly if on_second_node => return Vec::new(),
+        Flaw::MixesPacketsUp if on_second_node => {
+            let captured = sighting.packet.as_mut().unwrap();
+            captured.source = captured.destination;
+        }
         Flaw::NamesAnotherNode => sighting.node = "elsewhere".into(),
         Flaw::MixesMarksUp => sighting.mark = Mark(1),
         Flaw::LosesTheNonce => sighting.nonce = None,
@@ -409,10 +452,23 @@ fn distorted(flaw: Flaw, report: Report) -> Vec<Report> {
     vec![Report::Seen(sighting)]
 }
 
+/// Only the first call of a Service passes the load balancer.
+fn translated_once(report: Report, calls: &mut u32) -> Report {
+    let Report::Seen(mut sighting) = report else {
+        return report;
+    };
+    let mut all = sighting.observations.to_vec();
+    *calls += u32::from(all.iter().any(|seen| seen.component == Component::Lb));
+    all.retain(|seen| *calls < 2 || seen.component != Component::Lb);
+    sighting.observations = all.into();
+    Report::Seen(sighting)
+}
+
 /// What becomes of the observations in it.
 fn rewritten(flaw: Flaw, observations: &[Observation]) -> Vec<Observation> {
     let mut all = observations.to_vec();
     match flaw {
+        Flaw::HidesTheEndpoint => all.retain(|seen| seen.component != Component::Lb),
         Flaw::SeesNoEnd => all.retain(|seen| !seen.action.ends_path()),
         Flaw::GoesOnAfterTheEnd => all.push(Observation::new(Component::Forwarding, Action::Forwarded)),
         Flaw::DropsWithoutAReason => all.iter_mut().for_each(|seen| seen.reason = None),

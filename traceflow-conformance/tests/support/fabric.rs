@@ -1,23 +1,27 @@
 //! Two nodes that forward by a table and can do, honestly, whatever their capabilities claim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::future::ready;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use futures_util::stream;
 use tokio::time::Instant;
-use traceflow_conformance::{Journey, Network, Workloads};
+use traceflow_conformance::{Journey, Network, Outage, ServiceCall, Workloads};
 use traceflow_core::datapath::{
     Capabilities, Datapath, DatapathError, Mark, Probe, ProbeKind, Removed, Report, Sighting,
 };
 use traceflow_core::fanout::Fanout;
-use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEntry};
+use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation, PolicyRef};
-use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, MacAddress, Nonce, Packet, Transport};
+use traceflow_core::packet::{
+    CapturedPacket, CapturedTransport, IpFamily, IpHeader, MacAddress, Nonce, Packet, Protocol, Transport,
+};
 use traceflow_core::plan::{FlowMatch, Plan, Question};
 use traceflow_core::trace::{Hop, Prediction, Predictor, Unpredictable, Verdict};
 
@@ -44,6 +48,9 @@ pub(crate) struct Fabric {
     pods: BTreeMap<ObjectName, PodEntry>,
     nodes: BTreeMap<NodeName, Mutex<State>>,
     received: Mutex<BTreeMap<ObjectName, u64>>,
+    /// The connections that real traffic began, in the direction of their first packet.
+    connections: Mutex<HashSet<Connection>>,
+    restarts: AtomicUsize,
     eats: AtomicBool,
     litter: Mutex<Vec<String>>,
 }
@@ -55,8 +62,12 @@ struct State {
     installed: Vec<Installed>,
     /// Marks that were removed, and until when they are remembered; nobody may use them before.
     resting: BTreeMap<Mark, Instant>,
-    reports: Arc<Fanout>,
+    /// `None` for a node that is gone.
+    reports: Option<Fanout>,
 }
+
+/// Addresses and what tells connections between them apart.
+type Connection = (IpAddr, IpAddr, u16);
 
 struct Installed {
     tracer: u32,
@@ -78,13 +89,15 @@ impl Fabric {
             watches: BTreeSet::new(),
             installed: Vec::new(),
             resting: BTreeMap::new(),
-            reports: Arc::new(Fanout::new(1024)),
+            reports: Some(Fanout::new(1024)),
         };
         Arc::new(Self {
             can,
             pods: pods.into_iter().map(|pod| (pod.name.clone(), pod)).collect(),
             nodes: ["one", "two"].map(|node| (node.into(), Mutex::new(state()))).into(),
             received: Mutex::default(),
+            connections: Mutex::default(),
+            restarts: AtomicUsize::new(0),
             eats: AtomicBool::new(false),
             litter: Mutex::default(),
         })
@@ -114,17 +127,70 @@ impl Fabric {
             outside: Some(Journey::to_address(client.clone(), outside)),
             workloads: Some(self.clone()),
             predictor: Some(self.clone()),
+            routed: Some(to("remote")),
+            service: Some(self.call()),
             successor: Some(Arc::new(move |node| open(2, node))),
+            restart: Some(self.outage(Self::restart)),
+            kill: Some(self.outage(Self::kill)),
             ..Network::new(datapaths, self.clone(), to("server"))
         }
     }
 
-    /// What each node on the way does with `packet`, in order.
-    fn way(&self, from: &ObjectName, packet: &Packet) -> Vec<(NodeName, Vec<Observation>)> {
+    fn call(&self) -> ServiceCall {
+        let name = |name: &str| ObjectName::new("default", name);
+        ServiceCall {
+            from: name("client"),
+            service: name("service"),
+            endpoints: vec![name("server"), name("remote")],
+        }
+    }
+
+    fn outage(self: &Arc<Self>, outage: fn(&Self, &NodeName)) -> Outage {
+        let fabric = self.clone();
+        Arc::new(move |node| {
+            outage(&fabric, node);
+            Box::pin(ready(Ok(())))
+        })
+    }
+
+    fn restart(&self, node: &NodeName) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state(node);
+        state.forget();
+        state.send(&Report::Restarted);
+    }
+
+    fn kill(&self, node: &NodeName) {
+        let mut state = self.state(node);
+        state.forget();
+        state.reports = None;
+    }
+
+    /// How many nodes were restarted so far.
+    pub(crate) fn restarts(&self) -> usize {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// What each node on the way does with a packet, in order. Calls of the Service go to the Pod on the other node.
+    fn way(&self, from: &ObjectName, to: IpAddr, ttl: u8) -> Vec<(NodeName, Vec<Observation>)> {
+        if !is_service(to) {
+            return self.way_to(from, to, ttl);
+        }
+        let endpoint = &self.call().endpoints[1];
+        let address = self.pods[endpoint].address(IpFamily::of(to)).unwrap();
+        let mut chosen = Observation::new(Component::Lb, Action::Forwarded);
+        chosen.pod = Some(endpoint.clone());
+        chosen.translated_dst_ip = Some(address);
+        let mut way = self.way_to(from, address, ttl);
+        way[0].1.insert(1, chosen);
+        way
+    }
+
+    fn way_to(&self, from: &ObjectName, to: IpAddr, ttl: u8) -> Vec<(NodeName, Vec<Observation>)> {
         let classified = |action| Observation::new(Component::Forwarding, action).at(ComponentInfo::Classification);
         let start = self.pods[from].node.clone().unwrap();
         let entered = classified(Action::Forwarded);
-        let Some(Owner::Pod(to)) = self.owner(packet.ip.destination()) else {
+        let Some(Owner::Pod(to)) = self.owner(to) else {
             let left = Observation::new(Component::Forwarding, Action::ForwardedOutOfNetwork);
             return vec![(start, vec![entered, left])];
         };
@@ -135,6 +201,10 @@ impl Fabric {
         let last = self.pods[&to].node.clone().unwrap();
         if last == start {
             return vec![(start, vec![entered, end])];
+        }
+        if ttl <= 1 {
+            let expired = Observation::new(Component::Routing, Action::Dropped).because(DropReason::TtlExpired);
+            return vec![(start, vec![entered, expired])];
         }
         let sent = Observation::new(Component::Forwarding, Action::Forwarded).at(ComponentInfo::Output);
         vec![
@@ -157,12 +227,32 @@ impl Fabric {
         self.litter.lock().unwrap().push("an orphan".to_owned());
     }
 
+    /// Remembers the packet's connection; says whether it was known, in either direction.
+    fn meet(&self, packet: &Packet) -> bool {
+        let (source, destination) = (packet.ip.source(), packet.ip.destination());
+        let (from, to) = match packet.transport {
+            Transport::Icmp(header) | Transport::Icmpv6(header) => (header.id, header.id),
+            _ => packet.transport.ports().unwrap_or_default(),
+        };
+        let mut connections = self.connections.lock().unwrap();
+        connections.contains(&(destination, source, to)) || !connections.insert((source, destination, from))
+    }
+
     /// Puts a packet into the destination's hands.
     pub(crate) fn hand_over(&self, packet: &Packet) {
         if let Some(Owner::Pod(pod)) = self.owner(packet.ip.destination()) {
             *self.received.lock().unwrap().entry(pod).or_default() += 1;
         }
     }
+}
+
+/// The one Service's addresses.
+fn service_addresses() -> [IpAddr; 2] {
+    [[10, 96, 0, 1].into(), [0xfd00, 0x96, 0, 0, 0, 0, 0, 1].into()]
+}
+
+fn is_service(address: IpAddr) -> bool {
+    service_addresses().contains(&address)
 }
 
 fn isolated() -> Observation {
@@ -193,11 +283,23 @@ impl Inventory for Fabric {
         self.pods.get(name).cloned()
     }
 
-    fn service(&self, _: &ObjectName) -> Option<ServiceEntry> {
-        None
+    fn service(&self, name: &ObjectName) -> Option<ServiceEntry> {
+        let port = |protocol| ServicePort {
+            protocol,
+            port: 80,
+            name: None,
+        };
+        (*name == self.call().service).then(|| ServiceEntry {
+            name: name.clone(),
+            cluster_ips: service_addresses().into(),
+            ports: [Protocol::TCP, Protocol::UDP, Protocol::SCTP].map(port).into(),
+        })
     }
 
     fn owner(&self, address: IpAddr) -> Option<Owner> {
+        if is_service(address) {
+            return Some(Owner::Service(self.call().service));
+        }
         let owner = self.pods.values().find(|pod| pod.addresses.contains(&address))?;
         Some(Owner::Pod(owner.name.clone()))
     }
@@ -217,15 +319,24 @@ impl Inventory for Fabric {
 
 impl Predictor for Fabric {
     fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable> {
-        let Question::Inject { pod, packet, .. } = &plan.question else {
-            return Err(Unpredictable("only injected packets are predicted".into()));
+        let ttl = match &plan.question {
+            Question::Inject { packet, .. } => packet.ip.ttl(),
+            Question::Live { .. } => 64,
         };
-        let hops = self.way(pod, packet).into_iter().map(|(node, observations)| Hop {
-            node,
-            timestamp: SystemTime::UNIX_EPOCH,
-            observations,
-            after_gap: false,
-        });
+        let open = || Unpredictable("an end is left open".into());
+        let (source, destination) = plan.source.as_ref().zip(plan.destination.as_ref()).ok_or_else(open)?;
+        let Some(Owner::Pod(from)) = &source.owner else {
+            return Err(open());
+        };
+        let hops = self
+            .way(from, destination.address, ttl)
+            .into_iter()
+            .map(|(node, observations)| Hop {
+                node,
+                timestamp: SystemTime::UNIX_EPOCH,
+                observations,
+                after_gap: false,
+            });
         let hops: Vec<_> = hops.collect();
         let last = hops.last().unwrap();
         let (node, end) = (last.node.clone(), last.observations.last().unwrap());
@@ -244,14 +355,15 @@ impl Predictor for Fabric {
 #[async_trait]
 impl Workloads for Fabric {
     async fn send(&self, from: &ObjectName, packet: &Packet) -> Result<(), String> {
-        let way = self.way(from, packet);
+        let way = self.way(from, packet.ip.destination(), packet.ip.ttl());
+        let known = self.meet(packet);
         let dropped = way
             .iter()
             .flat_map(|(_, seen)| seen)
             .any(|seen| seen.action == Action::Dropped);
         for (hop, (node, observations)) in way.into_iter().enumerate() {
             self.state(&node)
-                .see_live(&node, packet, hop == 0, dropped, observations);
+                .see_live(&node, packet, hop == 0, known, dropped, observations);
         }
         if !dropped && !self.eats.load(Ordering::Relaxed) {
             self.hand_over(packet);
@@ -269,19 +381,40 @@ impl Workloads for Fabric {
 }
 
 impl State {
-    fn see_live(&mut self, node: &NodeName, packet: &Packet, first: bool, dropped: bool, seen: Vec<Observation>) {
+    fn see_live(
+        &mut self,
+        node: &NodeName,
+        packet: &Packet,
+        first: bool,
+        known: bool,
+        dropped: bool,
+        seen: Vec<Observation>,
+    ) {
+        let Some(reports) = &self.reports else { return };
         for Installed { probe, matched, .. } in &mut self.installed {
             let ProbeKind::Live { matching, dropped_only } = &probe.kind else {
                 continue;
             };
-            if !matches(matching, packet) {
+            if !matches(matching, packet) || (matching.new_only && known) {
                 continue;
             }
             *matched += u64::from(first);
             if dropped || !dropped_only {
-                self.reports
-                    .send(&sighting(node, probe.mark, None, packet, seen.clone()));
+                reports.send(&sighting(node, probe.mark, None, packet, seen.clone()));
             }
+        }
+    }
+
+    /// What a restart does.
+    fn forget(&mut self) {
+        self.watches.clear();
+        self.installed.clear();
+        self.resting.clear();
+    }
+
+    fn send(&self, report: &Report) {
+        if let Some(reports) = &self.reports {
+            reports.send(report);
         }
     }
 
@@ -309,15 +442,22 @@ fn sighting(node: &NodeName, mark: Mark, nonce: Option<Nonce>, packet: &Packet, 
             destination: packet.ip.destination(),
             length: 60,
             ttl: packet.ip.ttl(),
-            dscp: 0,
+            dscp: dscp(packet),
             flags: None,
             identification: None,
             protocol: packet.protocol(),
-            transport: CapturedTransport::None,
+            transport: CapturedTransport::from(packet),
             nonce,
         }),
         timestamp: SystemTime::now(),
     })
+}
+
+fn dscp(packet: &Packet) -> u8 {
+    match &packet.ip {
+        IpHeader::V4(header) => header.dscp,
+        IpHeader::V6(header) => header.dscp,
+    }
 }
 
 fn matches(wanted: &FlowMatch, packet: &Packet) -> bool {
@@ -351,7 +491,7 @@ fn matches(wanted: &FlowMatch, packet: &Packet) -> bool {
         && wanted
             .icmp_code
             .is_none_or(|wanted| icmp.is_some_and(|header| header.code == wanted))
-        && wanted.dscp.is_none_or(|dscp| dscp == 0)
+        && wanted.dscp.is_none_or(|wanted| wanted == dscp(packet))
 }
 
 /// One tracer's datapath of a node.
@@ -367,6 +507,15 @@ impl Node {
         state.expire();
         state
     }
+
+    /// The state of a node that is there.
+    fn reached(&self) -> Result<MutexGuard<'_, State>, DatapathError> {
+        let state = self.state();
+        match state.reports {
+            Some(_) => Ok(state),
+            None => Err(DatapathError::Unavailable("the node is gone".into())),
+        }
+    }
 }
 
 #[async_trait]
@@ -380,7 +529,7 @@ impl Datapath for Node {
     }
 
     async fn attach(&self) -> Result<(), DatapathError> {
-        let mut state = self.state();
+        let mut state = self.reached()?;
         state.installed.retain(|installed| installed.tracer == self.tracer);
         state.watches = BTreeSet::from([self.tracer]);
         Ok(())
@@ -388,7 +537,7 @@ impl Datapath for Node {
 
     async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
         self.fabric.can.permit_install(probe)?;
-        let mut state = self.state();
+        let mut state = self.reached()?;
         state.check_rested(probe.mark)?;
         state.installed.retain(|installed| installed.probe.trace != probe.trace);
         if state.installed.len() >= self.fabric.can.marks as usize {
@@ -411,8 +560,8 @@ impl Datapath for Node {
         if self.fabric.pods.get(pod).and_then(|pod| pod.node.as_ref()) != Some(&self.node) {
             return Err(DatapathError::Refused(format!("Pod {pod} is not here").into()));
         }
-        self.state().check_rested(probe.mark)?;
-        for (node, seen) in self.fabric.way(pod, packet) {
+        self.reached()?.check_rested(probe.mark)?;
+        for (node, seen) in self.fabric.way(pod, packet.ip.destination(), packet.ip.ttl()) {
             let state = self.fabric.state(&node);
             let standing = self.fabric.can.standing_watch && state.watches.contains(&self.tracer);
             if standing
@@ -422,39 +571,44 @@ impl Datapath for Node {
                     .any(|installed| installed.probe.mark == probe.mark)
             {
                 let nonce = self.fabric.can.nonce.then_some(packet.nonce);
-                state.reports.send(&sighting(&node, probe.mark, nonce, packet, seen));
+                state.send(&sighting(&node, probe.mark, nonce, packet, seen));
             }
         }
         Ok(())
     }
 
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
-        let mut state = self.state();
-        state
-            .resting
-            .insert(probe.mark, Instant::now() + self.fabric.can.mark_memory);
+        let mut state = self.reached()?;
+        let live = matches!(probe.kind, ProbeKind::Live { .. });
+        // Injected packets share a mark if their nonces tell them apart.
+        if live || !self.fabric.can.nonce {
+            let until = Instant::now() + self.fabric.can.mark_memory;
+            state.resting.insert(probe.mark, until);
+        }
         let ours = |installed: &mut Installed| installed.probe.trace == probe.trace;
         let matched: Option<u64> = state
             .installed
             .extract_if(.., ours)
             .map(|installed| installed.matched)
             .reduce(|a, b| a + b);
-        let live = matches!(probe.kind, ProbeKind::Live { .. });
         let matched = (live && self.fabric.can.counts_matches).then(|| matched.unwrap_or(0));
         Ok(Removed { matched })
     }
 
     async fn detach(&self) -> Result<(), DatapathError> {
-        self.state().watches.remove(&self.tracer);
+        self.reached()?.watches.remove(&self.tracer);
         Ok(())
     }
 
     fn reports(&self) -> BoxStream<'static, Report> {
-        self.state().reports.stream()
+        match &self.state().reports {
+            Some(reports) => reports.stream(),
+            None => Box::pin(stream::empty()),
+        }
     }
 
     async fn leftovers(&self) -> Result<Vec<String>, DatapathError> {
-        let state = self.state();
+        let state = self.reached()?;
         let watches = state.watches.iter().map(|tracer| format!("watch of tracer {tracer}"));
         let probes = state
             .installed
