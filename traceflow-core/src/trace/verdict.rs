@@ -464,6 +464,24 @@ mod tests {
     }
 
     #[test]
+    fn the_predicted_end_alone_misses_the_way_there() {
+        let end_only = path(vec![hop("n2", vec![delivered()])], false);
+        let unseen = unseen(&predicted_service(), &end_only, &delivered_on("n2"));
+        assert_eq!(unseen, [hop("n1", vec![chose(2), forwarded()])]);
+    }
+
+    #[test]
+    fn a_drop_for_another_reason_is_another_end() {
+        let dropped_for = |reason| Verdict::Dropped {
+            node: "n1".into(),
+            reason,
+        };
+        let no_route = dropped_for(Some(DropReason::NoRoute));
+        assert!(same_end(&no_route, &dropped_for(None)), "the datapath knows no reason");
+        assert!(!same_end(&no_route, &dropped_for(Some(DropReason::TtlExpired))));
+    }
+
+    #[test]
     fn another_end_than_predicted_shows_what_was_not_reached() {
         let dropped_there = path(
             vec![hop("n1", vec![chose(2), forwarded()]), hop("n2", vec![dropped()])],

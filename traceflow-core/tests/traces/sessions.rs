@@ -630,6 +630,16 @@ fn the_next_packet_of_a_flow_without_numbers_is_not_a_second_visit() {
 }
 
 #[test]
+fn a_packet_that_comes_by_again_with_a_lower_ttl_goes_round() {
+    let mut desk = live(false);
+    for ttl in [63, 62] {
+        desk.see_captured(1, CapturedPacket { ttl, ..captured(2, 1) }, &[received(), tunnel_to(2)]);
+    }
+    desk.pass(20);
+    assert_eq!(desk.answer().hops.len(), 2);
+}
+
+#[test]
 fn the_followed_packet_is_known_behind_its_translation() {
     let mut desk = live(false);
     let mut translation = tunnel_to(2);
@@ -842,6 +852,31 @@ fn newcomers_do_not_keep_the_only_mark_from_who_waits_for_it() {
     desk.do_all(&["remove"]);
     desk.pass(10);
     assert_eq!(desk.orders[0].command.task.trace(), Some(late));
+}
+
+#[test]
+fn nobody_gets_a_mark_that_is_waited_for_no_longer() {
+    let mut desk = Desk::new(2, Capabilities { marks: 1, ..capable() });
+    desk.ask(patient(live_to(2, true)));
+    desk.do_all(&["attach", "install"]);
+    let late = desk.ask(patient(inject_to(2, 2)));
+    desk.cancel(late);
+    desk.see_captured(1, captured(2, 1), &[dropped()]);
+    desk.do_all(&["remove"]);
+    desk.pass(10);
+    assert_eq!(desk.sessions.leased_marks(), 0);
+}
+
+#[test]
+fn who_is_cancelled_while_attaching_waits_nowhere() {
+    let mut desk = Desk::new(2, capable());
+    let nothing = format!("{:?}", desk.sessions);
+    let trace = desk.ask(inject_to(2, 1));
+    desk.cancel(trace);
+    assert!(matches!(desk.answers[..], [(_, Err(Error::Cancelled))]));
+    assert!(format!("{:?}", desk.sessions).contains("on_nodes: 0"));
+    desk.do_all(&["attach"]);
+    assert_eq!(format!("{:?}", desk.sessions), nothing);
 }
 
 #[test]
