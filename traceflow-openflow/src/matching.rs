@@ -106,6 +106,17 @@ impl Match {
         writer.property(OXM, "match", |writer| self.encode_fields(writer));
     }
 
+    /// The same, and writes at `length` how long it is without padding.
+    pub(crate) fn encode_measured(&self, length: usize, writer: &mut Writer<'_>) {
+        let start = writer.position();
+        writer.u16(OXM);
+        writer.u16(0);
+        self.encode_fields(writer);
+        writer.set_length(start + 2, start, "match");
+        writer.set_length(length, start, "match");
+        writer.pad(start);
+    }
+
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();
         let kind = reader.u16("match type")?;

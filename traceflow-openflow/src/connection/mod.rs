@@ -16,19 +16,25 @@
 //! ```
 
 mod framer;
+mod pending;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use self::framer::Framer;
+use self::pending::Pending;
 use crate::Version;
-use crate::message::{Echo, ErrorMessage, FeaturesReply, Header, Hello, Message};
+use crate::message::{Echo, ErrorMessage, FeaturesReply, Header, Hello, Message, MultipartReply};
 use crate::wire::{DecodeError, EncodeError};
 
 /// How many requests may wait for their replies at the same time.
 pub const MAX_PENDING: usize = 1024;
+
+/// How many bytes all parts of all unfinished multipart replies may have together. The largest that is known, the features of all of Open
+/// vSwitch's tables, has 1.2 million.
+pub const MAX_MULTIPART: usize = 16 << 20;
 
 /// What a connection is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +68,8 @@ pub struct Connection {
     framer: Framer,
     transmit: Vec<u8>,
     events: VecDeque<Event>,
-    /// Requests whose replies have not come.
-    pending: HashSet<u32>,
+    /// Requests whose replies have not come, or not wholly.
+    pending: HashMap<u32, Pending>,
     next_xid: u32,
     last_heard: Instant,
     /// Whether it was asked since it was last heard.
@@ -94,7 +100,7 @@ pub enum Event {
         /// What the switch is.
         features: FeaturesReply,
     },
-    /// The reply to a request.
+    /// The reply to a request. One in several messages comes once and whole.
     Reply {
         /// Which request.
         xid: u32,
@@ -113,7 +119,8 @@ pub enum Event {
     },
     /// A message that nobody asked for, such as a packet-in.
     Message(Message),
-    /// A message that could not be read. The connection goes on: its end is known.
+    /// A message that could not be read, or a part of a reply that is too long or doesn't fit to those before it. The
+    /// connection goes on, and the request of that xid gets no reply.
     Unreadable {
         /// Its header.
         header: Header,
@@ -175,7 +182,7 @@ impl Connection {
             framer: Framer::default(),
             transmit: Vec::new(),
             events: VecDeque::new(),
-            pending: HashSet::new(),
+            pending: HashMap::new(),
             next_xid: 1,
             last_heard: now,
             asked: false,
@@ -220,7 +227,7 @@ impl Connection {
         let xid = self.fresh_xid();
         message.encode(version, xid, &mut self.transmit)?;
         if expects_reply {
-            self.pending.insert(xid);
+            self.pending.insert(xid, Pending::default());
         }
         Ok(xid)
     }
@@ -347,16 +354,39 @@ impl Connection {
         match message {
             Message::EchoRequest(echo) => self.write(&Message::EchoReply(echo), version, Some(xid)),
             // The answer to our question for a sign of life, unless the caller asked one of its own.
-            Message::EchoReply(_) if !self.pending.contains(&xid) => {}
+            Message::EchoReply(_) if !self.pending.contains_key(&xid) => {}
             Message::Hello(_) => {}
             Message::Error(error) => {
                 self.pending.remove(&xid);
                 self.events.push_back(Event::Refused { xid, error });
             }
-            message if message.is_reply() && self.pending.remove(&xid) => {
+            Message::MultipartReply(part) if self.pending.contains_key(&xid) => self.handle_part(header, part),
+            message if message.is_reply() && self.pending.remove(&xid).is_some() => {
                 self.events.push_back(Event::Reply { xid, message });
             }
             message => self.events.push_back(Event::Message(message)),
+        }
+    }
+
+    /// Keeps a part of a reply, or hands out the whole.
+    fn handle_part(&mut self, header: Header, part: MultipartReply) {
+        let xid = header.xid;
+        let Some(mut pending) = self.pending.remove(&xid) else {
+            return;
+        };
+        let kept: usize = pending.length() + self.pending.values().map(Pending::length).sum::<usize>();
+        match pending.add(usize::from(header.length), part, MAX_MULTIPART.saturating_sub(kept)) {
+            Ok(Some(whole)) => {
+                let message = Message::MultipartReply(MultipartReply {
+                    more: false,
+                    body: whole,
+                });
+                self.events.push_back(Event::Reply { xid, message });
+            }
+            Ok(None) => {
+                self.pending.insert(xid, pending);
+            }
+            Err(error) => self.events.push_back(Event::Unreadable { header, error }),
         }
     }
 
@@ -373,7 +403,7 @@ impl Connection {
         loop {
             let xid = self.next_xid;
             self.next_xid = self.next_xid.wrapping_add(1).max(1);
-            if !self.pending.contains(&xid) {
+            if !self.pending.contains_key(&xid) {
                 return xid;
             }
         }
@@ -407,6 +437,7 @@ impl Message {
                     | Self::RoleRequest(_)
                     | Self::GetAsyncRequest
                     | Self::TlvTableRequest
+                    | Self::MultipartRequest(_)
             ),
         }
     }

@@ -1,7 +1,9 @@
 //! Dialogues with a switch that is played by the test.
 
 use super::*;
-use crate::message::{BundleControl, BundleFlags, BundleStep, FlowMod, SwitchConfig};
+use crate::message::{
+    BundleControl, BundleFlags, BundleStep, FlowMod, MultipartBody, MultipartRequest, SwitchConfig, TableDesc,
+};
 
 const NOW: Duration = Duration::from_secs(100);
 
@@ -244,4 +246,98 @@ fn no_more_requests_wait_than_there_is_room_for() {
         dialogue.connection.send(&Message::FlowMod(FlowMod::add())).is_ok(),
         "it has no reply"
     );
+}
+
+fn table(number: u8, more: bool) -> Message {
+    let tables = vec![TableDesc {
+        table: number,
+        config: 0,
+        properties: Vec::new(),
+    }];
+    Message::MultipartReply(MultipartReply {
+        more,
+        body: MultipartBody::Tables(tables),
+    })
+}
+
+#[test]
+fn a_reply_in_parts_comes_once_and_whole() {
+    let mut dialogue = Dialogue::ready();
+    let xid = dialogue
+        .connection
+        .send(&Message::MultipartRequest(MultipartRequest::Tables))
+        .unwrap();
+    for number in 0..3 {
+        assert_eq!(dialogue.connection.poll_event(), None);
+        dialogue.switch_says(&table(number, number < 2), xid);
+    }
+    let Some(Event::Reply {
+        message: Message::MultipartReply(reply),
+        ..
+    }) = dialogue.connection.poll_event()
+    else {
+        panic!("no reply")
+    };
+    assert!(matches!(reply.body, MultipartBody::Tables(tables) if tables.len() == 3));
+    assert!(dialogue.connection.pending.is_empty());
+}
+
+#[test]
+fn parts_of_two_replies_are_kept_apart() {
+    let mut dialogue = Dialogue::ready();
+    let request = Message::MultipartRequest(MultipartRequest::Tables);
+    let xids = [
+        dialogue.connection.send(&request).unwrap(),
+        dialogue.connection.send(&request).unwrap(),
+    ];
+    for (number, more) in [(1, true), (2, false)] {
+        for xid in xids {
+            dialogue.switch_says(&table(number, more), xid);
+        }
+    }
+    for xid in xids {
+        assert!(matches!(dialogue.connection.poll_event(), Some(Event::Reply { xid: of, .. }) if of == xid));
+    }
+}
+
+#[test]
+fn a_part_of_another_kind_ends_the_request() {
+    let mut dialogue = Dialogue::ready();
+    let xid = dialogue
+        .connection
+        .send(&Message::MultipartRequest(MultipartRequest::Tables))
+        .unwrap();
+    dialogue.switch_says(&table(1, true), xid);
+    let other = MultipartReply {
+        more: false,
+        body: MultipartBody::Ports(Vec::new()),
+    };
+    dialogue.switch_says(&Message::MultipartReply(other), xid);
+    assert!(matches!(
+        dialogue.connection.poll_event(),
+        Some(Event::Unreadable { .. })
+    ));
+    assert!(dialogue.connection.pending.is_empty());
+}
+
+#[test]
+fn a_reply_without_end_is_cut_off() {
+    let mut dialogue = Dialogue::ready();
+    let xid = dialogue
+        .connection
+        .send(&Message::MultipartRequest(MultipartRequest::Tables))
+        .unwrap();
+    let body = MultipartBody::Unknown {
+        kind: 99,
+        body: vec![0; 65_000],
+    };
+    let part = Message::MultipartReply(MultipartReply { more: true, body });
+    for _ in 0..=MAX_MULTIPART / 65_000 {
+        dialogue.switch_says(&part, xid);
+    }
+    assert!(matches!(
+        dialogue.connection.poll_event(),
+        Some(Event::Unreadable { .. })
+    ));
+    assert!(dialogue.connection.pending.is_empty());
 }

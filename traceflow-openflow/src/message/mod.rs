@@ -8,12 +8,21 @@ mod ct_flush;
 mod echo;
 mod error;
 mod features;
+mod flow_entry;
 mod flow_mod;
+mod flow_monitor;
+mod flow_removed;
+mod group;
 mod hello;
+mod meter_mod;
+mod multipart;
 mod packet_in;
 mod packet_in2;
 mod packet_out;
+mod port_desc;
 mod role;
+mod statistics;
+mod table;
 mod tlv_table;
 mod unknown;
 
@@ -25,12 +34,21 @@ pub use ct_flush::{CtFlush, CtFlushZone, Tuple};
 pub use echo::Echo;
 pub use error::ErrorMessage;
 pub use features::FeaturesReply;
+pub use flow_entry::{FlowEntry, FlowFilter};
 pub use flow_mod::{FlowCommand, FlowFlags, FlowMod};
+pub use flow_monitor::{FlowEvent, FlowUpdate, MonitorCommand, MonitorFlags, MonitorRequest, MonitoredFlow};
+pub use flow_removed::{FlowRemoved, FlowRemovedReason};
+pub use group::{ALL_GROUPS, Bucket, BucketCounters, GroupCommand, GroupDesc, GroupKind, GroupMod, GroupStats};
 pub use hello::Hello;
+pub use meter_mod::{MeterBand, MeterCommand, MeterFlags, MeterMod};
+pub use multipart::{MultipartBody, MultipartReply, MultipartRequest};
 pub use packet_in::{NiciraPacketIn, PacketIn, PacketInReason};
 pub use packet_in2::PacketIn2;
 pub use packet_out::PacketOut;
+pub use port_desc::{EthernetFeatures, PortDesc, PortReason, PortStatus};
 pub use role::{Role, RoleMessage};
+pub use statistics::{Statistics, UnknownStatistic};
+pub use table::{TableDesc, TableFeatures};
 pub use tlv_table::{TlvMapping, TlvTable, TlvTableCommand, TlvTableMod};
 pub use unknown::Unknown;
 
@@ -186,10 +204,20 @@ messages! {
     NiciraPacketIn(NiciraPacketIn): "NXT_PACKET_IN", Nicira(17), Nicira(17);
     /// The same, in Nicira's second format: with all registers, userdata and, if it was paused, how to go on.
     PacketIn2(PacketIn2): "NXT_PACKET_IN2", Nicira(30), Nicira(30);
+    /// A flow is gone.
+    FlowRemoved(FlowRemoved): "OFPT_FLOW_REMOVED", Of(11), Of(11);
+    /// Something has happened to a port.
+    PortStatus(PortStatus): "OFPT_PORT_STATUS", Of(12), Of(12);
     /// A packet from the controller.
     PacketOut(PacketOut): "OFPT_PACKET_OUT", Of(13), Of(13);
     /// Adds, changes or deletes flows.
     FlowMod(FlowMod): "OFPT_FLOW_MOD", Of(14), Of(14);
+    /// Adds, changes or deletes groups.
+    GroupMod(GroupMod): "OFPT_GROUP_MOD", Of(15), Of(15);
+    /// A question whose answer may take several messages.
+    MultipartRequest(MultipartRequest): "OFPT_MULTIPART_REQUEST", Of(18), Of(18);
+    /// An answer, or a part of one.
+    MultipartReply(MultipartReply): "OFPT_MULTIPART_REPLY", Of(19), Of(19);
     /// Asks for a role.
     RoleRequest(RoleMessage): "OFPT_ROLE_REQUEST", Of(24), Of(24);
     /// The role that the connection has.
@@ -198,6 +226,8 @@ messages! {
     GetAsyncReply(AsyncConfig): "OFPT_GET_ASYNC_REPLY", Of(27), Of(27);
     /// Sets which messages come without being asked for.
     SetAsync(AsyncConfig): "OFPT_SET_ASYNC", Of(28), Of(28);
+    /// Adds, changes or deletes meters.
+    MeterMod(MeterMod): "OFPT_METER_MOD", Of(29), Of(29);
     /// Begins, ends, commits or discards a bundle.
     BundleControl(BundleControl): "OFPT_BUNDLE_CONTROL", Onf(2300), Of(33);
     /// Puts a message into a bundle.

@@ -129,11 +129,11 @@ impl Body for PacketIn2 {
         if !self.metadata.fields.is_empty() {
             property(Kind::Metadata, &|writer| self.metadata.encode_fields(writer));
         }
-        if !self.userdata.is_empty() {
-            property(Kind::Userdata, &|writer| writer.bytes(&self.userdata));
-        }
         if let Some(continuation) = &self.continuation {
             property(Kind::Continuation, &|writer| writer.bytes(continuation));
+        }
+        if !self.userdata.is_empty() {
+            property(Kind::Userdata, &|writer| writer.bytes(&self.userdata));
         }
         Property::encode_all(&self.unknown, writer);
     }

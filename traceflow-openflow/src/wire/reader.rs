@@ -56,6 +56,13 @@ pub enum Problem {
     /// A value that means nothing here.
     #[error("unexpected value {0:#x}")]
     Value(u64),
+    /// More than is taken in one piece, such as a multipart reply beyond
+    /// [`MAX_MULTIPART`](crate::connection::MAX_MULTIPART).
+    #[error("longer than {limit} bytes")]
+    TooLong {
+        /// The most that is taken.
+        limit: usize,
+    },
     /// Actions within actions beyond [`MAX_NESTING`](crate::action::MAX_NESTING).
     #[error("nested too deeply")]
     Nested,

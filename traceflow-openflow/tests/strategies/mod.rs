@@ -1,6 +1,7 @@
 //! Any message, in the form that reading gives it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any};
@@ -13,9 +14,12 @@ use traceflow_openflow::field::{Field, Subfield, Value};
 use traceflow_openflow::instruction::Instruction;
 use traceflow_openflow::matching::{FieldMatch, Match};
 use traceflow_openflow::message::{
-    AsyncConfig, BundleControl, BundleFlags, CtFlush, Echo, ErrorMessage, FeaturesReply, FlowFlags, FlowMod, Hello,
-    Message, NiciraPacketIn, PacketIn, PacketIn2, PacketOut, RoleMessage, SetControllerId, SetPacketInFormat,
-    SwitchConfig, TlvMapping, TlvTable, TlvTableMod, Tuple,
+    ALL_GROUPS, AsyncConfig, Bucket, BucketCounters, BundleControl, BundleFlags, CtFlush, Echo, ErrorMessage,
+    EthernetFeatures, FeaturesReply, FlowEntry, FlowFilter, FlowFlags, FlowMod, FlowRemoved, FlowUpdate, GroupDesc,
+    GroupMod, GroupStats, Hello, Message, MeterBand, MeterFlags, MeterMod, MonitorFlags, MonitorRequest, MonitoredFlow,
+    MultipartBody, MultipartReply, MultipartRequest, NiciraPacketIn, PacketIn, PacketIn2, PacketOut, PortDesc,
+    PortStatus, RoleMessage, SetControllerId, SetPacketInFormat, Statistics, SwitchConfig, TableDesc, TableFeatures,
+    TlvMapping, TlvTable, TlvTableMod, Tuple, UnknownStatistic,
 };
 use traceflow_openflow::wire::Property;
 use traceflow_openflow::{NICIRA, Port, Version};
@@ -29,6 +33,13 @@ pub(crate) fn in_version(mut message: Message, version: Version) -> Message {
         Message::FlowMod(flow) => flow.importance = 0,
         Message::RoleRequest(role) | Message::RoleReply(role) => role.short_id = 0,
         Message::SetAsync(config) => *config = six_masks(config),
+        Message::FlowRemoved(removed) => removed.statistics = fixed(&removed.statistics),
+        Message::PortStatus(status) => status.port = port_in_1_3(&status.port),
+        Message::GroupMod(group) => {
+            group.command_bucket = u32::MAX;
+            group.buckets.iter_mut().for_each(bucket_in_1_3);
+        }
+        Message::MultipartReply(reply) => multipart_in_1_3(&mut reply.body),
         Message::PacketOut(out) => out.metadata = Match::new().with(Field::OXM_OF_IN_PORT, out.port().0.into()),
         _ => {}
     }
@@ -47,6 +58,56 @@ fn six_masks(config: &AsyncConfig) -> AsyncConfig {
     let order = [1_u16, 0, 3, 2, 5, 4].map(Into::into);
     AsyncConfig {
         masks: order.into_iter().map(|kind| (kind, mask(kind))).collect(),
+    }
+}
+
+/// A flow's counters in OpenFlow 1.3: three of them, always.
+fn fixed(statistics: &Statistics) -> Statistics {
+    Statistics {
+        duration: Some(statistics.duration.unwrap_or_default()),
+        packets: statistics.packets,
+        bytes: statistics.bytes,
+        ..Statistics::default()
+    }
+}
+
+fn port_in_1_3(port: &PortDesc) -> PortDesc {
+    PortDesc {
+        ethernet: Some(port.ethernet.unwrap_or_default()),
+        properties: Vec::new(),
+        ..port.clone()
+    }
+}
+
+fn bucket_in_1_3(bucket: &mut Bucket) {
+    bucket.id = 0;
+    bucket.properties.clear();
+}
+
+fn multipart_in_1_3(body: &mut MultipartBody) {
+    match body {
+        MultipartBody::Flows(flows) => flows.iter_mut().for_each(|flow| {
+            flow.importance = 0;
+            flow.statistics = fixed(&flow.statistics);
+        }),
+        MultipartBody::Aggregate(statistics) => {
+            *statistics = Statistics {
+                packets: statistics.packets,
+                bytes: statistics.bytes,
+                flows: Some(statistics.flows.unwrap_or_default()),
+                ..Statistics::default()
+            }
+        }
+        MultipartBody::Groups(groups) => groups.iter_mut().for_each(|group| {
+            group.properties.clear();
+            group.buckets.iter_mut().for_each(bucket_in_1_3);
+        }),
+        MultipartBody::TableFeatures(tables) => tables.iter_mut().for_each(|table| {
+            table.command = 0;
+            table.features = 0;
+        }),
+        MultipartBody::Ports(ports) => ports.iter_mut().for_each(|port| *port = port_in_1_3(port)),
+        _ => {}
     }
 }
 
@@ -104,6 +165,7 @@ pub(crate) fn message() -> BoxedStrategy<Message> {
             })
         }),
         ct_flush().prop_map(Message::CtFlush),
+        meter_mod().prop_map(Message::MeterMod),
         Just(Message::BarrierRequest),
         Just(Message::TlvTableRequest),
     ];
@@ -114,6 +176,13 @@ pub(crate) fn message() -> BoxedStrategy<Message> {
         1 => packet_in().prop_map(Message::PacketIn),
         1 => packet_in().prop_map(|packet_in| Message::NiciraPacketIn(NiciraPacketIn(packet_in))),
         1 => packet_in2().prop_map(Message::PacketIn2),
+        1 => flow_removed().prop_map(Message::FlowRemoved),
+        1 => (any::<u8>(), port_desc())
+            .prop_map(|(reason, port)| Message::PortStatus(PortStatus { reason: reason.into(), port })),
+        2 => group_mod().prop_map(Message::GroupMod),
+        1 => multipart_request().prop_map(Message::MultipartRequest),
+        3 => (any::<bool>(), multipart_body())
+            .prop_map(|(more, body)| Message::MultipartReply(MultipartReply { more, body })),
         1 => packet_in2().prop_map(Message::Resume),
     ]
     .boxed()
@@ -502,4 +571,304 @@ fn spec() -> impl Strategy<Value = Spec> {
             }
         })
     })
+}
+
+fn meter_mod() -> impl Strategy<Value = MeterMod> {
+    let band = prop_oneof![
+        any::<(u32, u32)>().prop_map(|(rate, burst)| MeterBand::Drop { rate, burst }),
+        (2_u16..9, bytes(12)).prop_map(|(kind, body)| MeterBand::Unknown(Property { kind, body })),
+    ];
+    (any::<(u16, u16, u32)>(), collection::vec(band, 0..3)).prop_map(|((command, flags, meter), bands)| MeterMod {
+        command: command.into(),
+        flags: MeterFlags(flags),
+        meter,
+        bands,
+    })
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (any::<u32>(), 0..1_000_000_000_u32).prop_map(|(seconds, nanoseconds)| Duration::new(seconds.into(), nanoseconds))
+}
+
+/// All ones mean "not known" in OpenFlow 1.3.
+fn count() -> impl Strategy<Value = Option<u64>> {
+    option::of(0..u64::MAX)
+}
+
+fn statistics() -> impl Strategy<Value = Statistics> {
+    let unknown = (any::<u16>(), 12_u8..250, bytes(20)).prop_map(|(class, number, value)| UnknownStatistic {
+        class,
+        number,
+        value,
+    });
+    let times = (option::of(duration()), option::of(duration()));
+    (
+        times,
+        any::<Option<u32>>(),
+        count(),
+        count(),
+        collection::vec(unknown, 0..2),
+    )
+        .prop_map(|((duration, idle), flows, packets, bytes, unknown)| Statistics {
+            duration,
+            idle,
+            flows,
+            packets,
+            bytes,
+            unknown,
+        })
+}
+
+fn flow_removed() -> impl Strategy<Value = FlowRemoved> {
+    (any::<(u64, u8, u16, u8, u16, u16)>(), statistics(), matching()).prop_map(
+        |((cookie, table, priority, reason, idle_timeout, hard_timeout), statistics, matching)| FlowRemoved {
+            cookie,
+            table,
+            priority,
+            reason: reason.into(),
+            idle_timeout,
+            hard_timeout,
+            statistics,
+            matching,
+        },
+    )
+}
+
+fn port_desc() -> impl Strategy<Value = PortDesc> {
+    let ethernet =
+        any::<[u32; 6]>().prop_map(
+            |[current, advertised, supported, peer, speed, max_speed]| EthernetFeatures {
+                current,
+                advertised,
+                supported,
+                peer,
+                speed,
+                max_speed,
+            },
+        );
+    (
+        any::<(u32, [u8; 6], u32, u32)>(),
+        "[a-z0-9-]{0,15}",
+        option::of(ethernet),
+        properties(0..9),
+    )
+        .prop_map(
+            |((port, address, config, state), name, ethernet, properties)| PortDesc {
+                port: Port(port),
+                address,
+                name,
+                config,
+                state,
+                ethernet,
+                properties,
+            },
+        )
+}
+
+fn buckets() -> impl Strategy<Value = Vec<Bucket>> {
+    let watched = (
+        option::of(1..u16::MAX),
+        option::of(0..u32::MAX),
+        option::of(0..u32::MAX),
+    );
+    let bucket = (any::<u32>(), watched, actions(), properties(0..9)).prop_map(
+        |(id, (weight, port, watch_group), actions, properties)| Bucket {
+            id,
+            weight,
+            watch_port: port.map(Port),
+            watch_group,
+            actions,
+            properties,
+        },
+    );
+    collection::vec(bucket, 0..3)
+}
+
+fn group_mod() -> impl Strategy<Value = GroupMod> {
+    // Few with properties, which OpenFlow 1.3 refuses.
+    let properties = prop_oneof![3 => Just(Vec::new()), 1 => properties(0..9)];
+    (any::<(u16, u8, u32, u32)>(), buckets(), properties).prop_map(
+        |((command, kind, group, command_bucket), buckets, properties)| GroupMod {
+            command: command.into(),
+            kind: kind.into(),
+            group,
+            command_bucket,
+            buckets,
+            properties,
+        },
+    )
+}
+
+fn flow_filter() -> impl Strategy<Value = FlowFilter> {
+    (any::<(u8, u32, u32, u64, u64)>(), matching()).prop_map(
+        |((table, out_port, out_group, cookie, cookie_mask), matching)| FlowFilter {
+            table,
+            out_port: Port(out_port),
+            out_group,
+            cookie,
+            cookie_mask,
+            matching,
+        },
+    )
+}
+
+fn multipart_request() -> impl Strategy<Value = MultipartRequest> {
+    let monitor = (
+        any::<(u32, u32, u16, u8)>(),
+        matching(),
+        prop_oneof![Just((u32::MAX, 0)), any::<(u32, u8)>()],
+    )
+        .prop_map(
+            |((monitor, out_port, flags, table), matching, (out_group, command))| MonitorRequest {
+                monitor,
+                out_port: Port(out_port),
+                out_group,
+                flags: MonitorFlags(flags),
+                table,
+                command: command.into(),
+                matching,
+            },
+        );
+    prop_oneof![
+        flow_filter().prop_map(MultipartRequest::Flows),
+        flow_filter().prop_map(MultipartRequest::Aggregate),
+        any::<u32>().prop_map(MultipartRequest::GroupStats),
+        prop_oneof![Just(ALL_GROUPS), any::<u32>()].prop_map(MultipartRequest::Groups),
+        Just(MultipartRequest::TableFeatures),
+        Just(MultipartRequest::Tables),
+        prop_oneof![Just(Port::ANY), any::<u32>().prop_map(Port)].prop_map(MultipartRequest::Ports),
+        monitor.prop_map(MultipartRequest::Monitor),
+        (100_u16..0xffff, bytes(20)).prop_map(|(kind, body)| MultipartRequest::Unknown { kind, body }),
+    ]
+}
+
+fn multipart_body() -> impl Strategy<Value = MultipartBody> {
+    prop_oneof![
+        collection::vec(flow_entry(), 0..3).prop_map(MultipartBody::Flows),
+        statistics().prop_map(MultipartBody::Aggregate),
+        collection::vec(group_stats(), 0..3).prop_map(MultipartBody::GroupStats),
+        collection::vec(group_desc(), 0..3).prop_map(MultipartBody::Groups),
+        collection::vec(table_features(), 0..3).prop_map(MultipartBody::TableFeatures),
+        collection::vec(table_desc(), 0..3).prop_map(MultipartBody::Tables),
+        collection::vec(port_desc(), 0..3).prop_map(MultipartBody::Ports),
+        collection::vec(flow_update(), 0..3).prop_map(MultipartBody::Monitor),
+        (100_u16..0xffff, bytes(20)).prop_map(|(kind, body)| MultipartBody::Unknown { kind, body }),
+    ]
+}
+
+fn flow_entry() -> impl Strategy<Value = FlowEntry> {
+    let numbers = any::<(u8, u16, u16, u16, u16, u16, u64)>();
+    (numbers, statistics(), matching(), collection::vec(instruction(), 0..3)).prop_map(
+        |(
+            (table, priority, idle_timeout, hard_timeout, flags, importance, cookie),
+            statistics,
+            matching,
+            instructions,
+        )| {
+            FlowEntry {
+                table,
+                priority,
+                idle_timeout,
+                hard_timeout,
+                flags: FlowFlags(flags),
+                importance,
+                cookie,
+                statistics,
+                matching,
+                instructions,
+            }
+        },
+    )
+}
+
+fn group_stats() -> impl Strategy<Value = GroupStats> {
+    let counters = || (count(), count()).prop_map(|(packets, bytes)| BucketCounters { packets, bytes });
+    (
+        any::<(u32, u32)>(),
+        counters(),
+        duration(),
+        collection::vec(counters(), 0..3),
+    )
+        .prop_map(|((group, references), counters, duration, buckets)| GroupStats {
+            group,
+            references,
+            packets: counters.packets,
+            bytes: counters.bytes,
+            duration,
+            buckets,
+        })
+}
+
+fn group_desc() -> impl Strategy<Value = GroupDesc> {
+    (any::<(u8, u32)>(), buckets(), properties(0..9)).prop_map(|((kind, group), buckets, properties)| GroupDesc {
+        kind: kind.into(),
+        group,
+        buckets,
+        properties,
+    })
+}
+
+fn table_features() -> impl Strategy<Value = TableFeatures> {
+    (
+        any::<(u8, u8, u32, u64, u64, u32, u32)>(),
+        "[A-Za-z]{0,31}",
+        properties(0..9),
+    )
+        .prop_map(
+            |(
+                (table, command, features, metadata_match, metadata_write, capabilities, max_entries),
+                name,
+                properties,
+            )| {
+                TableFeatures {
+                    table,
+                    command,
+                    features,
+                    name,
+                    metadata_match,
+                    metadata_write,
+                    capabilities,
+                    max_entries,
+                    properties,
+                }
+            },
+        )
+}
+
+fn table_desc() -> impl Strategy<Value = TableDesc> {
+    (any::<(u8, u32)>(), properties(0..9)).prop_map(|((table, config), properties)| TableDesc {
+        table,
+        config,
+        properties,
+    })
+}
+
+fn flow_update() -> impl Strategy<Value = FlowUpdate> {
+    let flow = (
+        (0_u16..4),
+        any::<(u8, u8, u16, u16, u16, u64)>(),
+        matching(),
+        collection::vec(instruction(), 0..3),
+    )
+        .prop_map(
+            |(event, (table, reason, idle_timeout, hard_timeout, priority, cookie), matching, instructions)| {
+                MonitoredFlow {
+                    event: event.into(),
+                    table,
+                    reason,
+                    idle_timeout,
+                    hard_timeout,
+                    priority,
+                    cookie,
+                    matching,
+                    instructions,
+                }
+            },
+        );
+    prop_oneof![
+        3 => flow.prop_map(FlowUpdate::Full),
+        1 => any::<u32>().prop_map(|xid| FlowUpdate::Abbreviated { xid }),
+        1 => Just(FlowUpdate::Paused),
+        1 => Just(FlowUpdate::Resumed),
+    ]
 }
