@@ -75,8 +75,8 @@ pub(crate) struct NetworkArgs {
     /// What carries the packets
     #[arg(long, value_enum, default_value_t = DatapathKind::Sim)]
     pub(crate) datapath: DatapathKind,
-    /// Traffic that the simulated workloads send once a live trace is armed, such as 'pod1->pod3 tcp,tcp_dst=80'; may be
-    /// repeated
+    /// Traffic that the simulated workloads send once the live traces are armed, and again for those that had to queue,
+    /// such as 'pod1->pod3 tcp,tcp_dst=80'; may be repeated
     #[arg(long, value_name = "TRAFFIC")]
     pub(crate) send: Vec<String>,
     /// Say what would happen, from the model of the network; nothing is sent

@@ -75,25 +75,52 @@ fn predicted(network: &Network, question: Question) -> Answer {
 
 async fn traced(network: &Network, questions: Vec<Question>) -> Vec<Answer> {
     let tracer = network.tracer();
-    let (armed, all_armed) = mpsc::channel(1);
+    let (waited_for, all_armed) = mpsc::channel(1);
+    let (late, armed_late) = mpsc::unbounded_channel();
+    let arming = Arming {
+        waited_for: Some(waited_for),
+        late,
+    };
     let traces = questions.into_iter().map(|question| {
-        let unarmed = is_live(&question).then(|| armed.clone());
-        one(&tracer, network, question, unarmed)
+        let arming = is_live(&question).then(|| arming.clone());
+        one(&tracer, network, question, arming)
     });
     let traces = join_all(traces.collect::<Vec<_>>());
-    drop(armed);
-    let (answers, ()) = join(traces, send(network, all_armed)).await;
+    drop(arming);
+    let (answers, ()) = join(traces, send(network, all_armed, armed_late)).await;
     if let Err(error) = tracer.close().await {
         eprintln!("warning: {error}; what is left there goes by itself");
     }
     answers
 }
 
-/// Runs one trace. `unarmed` is held until it is armed, or over.
-async fn one(tracer: &Tracer, network: &Network, question: Question, unarmed: Option<mpsc::Sender<()>>) -> Answer {
+/// What a live trace lets the workloads know.
+#[derive(Clone)]
+struct Arming {
+    /// Held until the trace is armed, waits in a queue, or is over.
+    waited_for: Option<mpsc::Sender<()>>,
+    /// Told when a trace is armed that had to wait in a queue.
+    late: mpsc::UnboundedSender<()>,
+}
+
+impl Arming {
+    fn hear(&mut self, news: &Progress) {
+        match news {
+            Progress::Queued { .. } => self.waited_for = None,
+            Progress::Armed { .. } if self.waited_for.take().is_none() => {
+                // When nobody listens any more, all is sent.
+                let _ = self.late.send(());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Runs one trace.
+async fn one(tracer: &Tracer, network: &Network, question: Question, arming: Option<Arming>) -> Answer {
     let started = SystemTime::now();
     let mut tracing = tracer.trace_watching(network.watch, question.plan.clone());
-    report(&question.name, &mut tracing, unarmed).await;
+    report(&question.name, &mut tracing, arming).await;
     Answer {
         outcome: tracing.await,
         started,
@@ -102,19 +129,27 @@ async fn one(tracer: &Tracer, network: &Network, question: Question, unarmed: Op
 }
 
 /// Prints the news of a trace until there are no more.
-async fn report(name: &str, tracing: &mut Tracing, mut unarmed: Option<mpsc::Sender<()>>) {
+async fn report(name: &str, tracing: &mut Tracing, mut arming: Option<Arming>) {
     while let Some(news) = tracing.progress().await {
         eprintln!("{name}: {news}");
-        if matches!(news, Progress::Armed { .. }) {
-            unarmed = None;
+        if let Some(arming) = &mut arming {
+            arming.hear(&news);
         }
     }
-    drop(unarmed);
 }
 
-/// Lets the workloads send as soon as nobody holds the channel's other end.
-async fn send(network: &Network, mut all_armed: mpsc::Receiver<()>) {
+/// Lets the workloads send as soon as nobody holds the other end of `all_armed`, and again for traces that were in a
+/// queue then.
+async fn send(network: &Network, mut all_armed: mpsc::Receiver<()>, mut armed_late: mpsc::UnboundedReceiver<()>) {
     while all_armed.recv().await.is_some() {}
+    send_once(network);
+    while armed_late.recv().await.is_some() {
+        while armed_late.try_recv().is_ok() {}
+        send_once(network);
+    }
+}
+
+fn send_once(network: &Network) {
     for traffic in &network.traffic {
         // It could be sent when it was read, and the cluster hasn't changed.
         if let Err(error) = network.sim.send(traffic) {

@@ -1,6 +1,6 @@
 //! Live traces, with traffic that the simulated workloads send.
 
-use crate::on_demo;
+use crate::{on_demo, traceflow_reading};
 
 const LIVE: [&str; 7] = ["trace", "-S", "pod1", "-D", "pod3", "-L", "-fip"];
 
@@ -102,4 +102,24 @@ fn traffic_that_nobody_can_send_is_refused_before_anything_is_traced() {
         assert!(run.err.contains(reason), "{traffic}: {}", run.err);
         assert!(!run.err.contains("armed"), "{traffic}: {}", run.err);
     }
+}
+
+/// The simulated nodes have fewer marks than that.
+#[test]
+fn traces_that_had_to_queue_see_traffic_too() {
+    let manifests: Vec<String> = (0..100)
+        .map(|number| {
+            format!(
+                "{{apiVersion: crd.antrea.io/v1beta1, kind: Traceflow, metadata: {{name: tf-{number}}}, spec: \
+                 {{liveTraffic: true, source: {{pod: pod1}}, destination: {{pod: pod3}}}}}}\n"
+            )
+        })
+        .collect();
+    let run = traceflow_reading(
+        &manifests.join("---\n"),
+        &["run", "--cluster", "examples/demo", "--send", "pod1->pod3 icmp", "-"],
+    );
+    assert!(run.err.contains("queued at place 1"), "{}", run.err);
+    assert_eq!(run.out.matches("DROPPED on").count(), 100);
+    assert_eq!(run.exit, 0);
 }
