@@ -165,7 +165,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::RestartsInSilence, &["outages::a_restart_is_reported", "outages::traces_go_on_after_a_restart", "outages::a_live_trace_is_armed_again_after_a_restart"]),
     (Flaw::KeepsThingsOverARestart, &["outages::a_restart_leaves_nothing"]),
     (Flaw::IsDeafAfterARestart, &["outages::a_restarted_node_works_as_before"]),
-    (Flaw::NeverEndsItsStreams, &["outages::reports_end_with_their_node"]),
+    (Flaw::NeverEndsItsStreams, &["outages::reports_end_with_their_node", "outages::a_live_trace_does_not_outlast_its_node"]),
     (Flaw::PretendsToLive, &["outages::a_node_that_is_gone_is_unavailable", "outages::a_trace_from_a_node_that_is_gone_says_so", "outages::a_trace_to_a_node_that_is_gone_says_so"]),
     (Flaw::TouchesAllNodes, &["paths::a_live_trace_touches_its_path_only", "paths::an_injected_trace_touches_its_path_only"]),
     (Flaw::TakesStrangePods, &["refusals::a_strange_pod_is_refused"]),

@@ -127,6 +127,7 @@ pub const CASES: &[Case] = &[
     case!(outages::reports_end_with_their_node, "The streams of a node that is gone for good end", [Has(Kill)]),
     case!(outages::a_node_that_is_gone_is_unavailable, "Every call to a node that is gone fails as unavailable, and doesn't hang", [Has(Kill)]),
     case!(outages::a_trace_from_a_node_that_is_gone_says_so, "A trace that starts at a node that is gone ends with that error", [Can(Trace), Has(Kill)]),
+    case!(outages::a_live_trace_does_not_outlast_its_node, "A live trace whose node goes for good is answered then, without waiting for its time to be over", [Can(Live), Has(Kill)]),
     case!(outages::a_trace_to_a_node_that_is_gone_says_so, "A trace whose packet goes to a node that is gone names it as a cause", [Can(Inject), Has(Kill), Has(CrossNode)]),
 
     case!(refusals::injecting_is_refused_unclaimed, "Who doesn't claim to inject refuses it as unsupported", [Cannot(Inject)]),

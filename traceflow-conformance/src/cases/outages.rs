@@ -3,7 +3,9 @@
 use tokio::time::timeout;
 use traceflow_core::Error;
 use traceflow_core::datapath::DatapathError;
-use traceflow_core::trace::{Cause, Verdict};
+use traceflow_core::names::NodeName;
+use traceflow_core::plan::Plan;
+use traceflow_core::trace::{Cause, Trace, Verdict};
 
 use super::asking::{answer, armed, close, ensure_verdict, every_kind, given, no_answer};
 use crate::case::{Failure, ensure, succeeds};
@@ -117,9 +119,34 @@ pub(super) async fn a_trace_to_a_node_that_is_gone_says_so(trial: Trial) -> Resu
     let far = trial.end_of(journey)?;
     trial.kill(&far).await?;
     let trace = answer(&trial, trial.injecting(journey)?).await?;
-    let blames = |cause: &Cause| matches!(cause, Cause::NodeFailed { node, .. } if *node == far);
-    let expected = format!("to name the failure of node {far} as a cause");
-    ensure_verdict(&trace, &expected, |verdict| match verdict {
+    ensure_blamed(&trace, &far)
+}
+
+pub(super) async fn a_live_trace_does_not_outlast_its_node(trial: Trial) -> Result<(), Failure> {
+    let (home, limit) = (trial.home()?.node().clone(), trial.suite().limit);
+    let tracer = trial.tracer();
+    let patient = Plan {
+        timeout: limit,
+        ..trial.following(&trial.network().same_node, false)?
+    };
+    let mut tracing = tracer.trace(patient);
+    armed(&mut tracing).await?;
+    trial.kill(&home).await?;
+    let Ok(answer) = timeout(limit / 2, tracing).await else {
+        let expected = format!("an answer long before the trace's time of {limit:?} is over");
+        return Err(Failure::new(expected, "none"));
+    };
+    let trace = answer.map_err(|error| no_answer(&error))?;
+    ensure_blamed(&trace, &home)?;
+    // What stood on the node can't be taken away any more, and the tracer says so; the others are clean.
+    let _ = tracer.close().await;
+    trial.ensure_left(&[], "on the other nodes").await
+}
+
+fn ensure_blamed(trace: &Trace, gone: &NodeName) -> Result<(), Failure> {
+    let blames = |cause: &Cause| matches!(cause, Cause::NodeFailed { node, .. } if node == gone);
+    let expected = format!("to name the failure of node {gone} as a cause");
+    ensure_verdict(trace, &expected, |verdict| match verdict {
         Verdict::Unanswered(silence) => silence.causes.iter().any(blames),
         _ => false,
     })
