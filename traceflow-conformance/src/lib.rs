@@ -27,11 +27,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The example `third_party` of this repository is a whole backend with
-//! its test, short enough to be read in one sitting.
+//! Two Pods on one node are enough to begin with. A second node, real traffic, a Service, a way to restart a node and the
+//! like are optional parts of the [`Network`]: the more of them you give, the fewer cases are skipped.
 //!
-//! What a case needs beyond that — a second node, real traffic, a Service, a way to restart a node — is an optional part of
-//! the [`Network`]: the more parts you give, the fewer cases are skipped.
+//! The example `third_party` of this repository is a whole backend with its test, short enough to be read in one sitting.
+//!
+//! What is not tried: whether [`leftovers`](traceflow_core::datapath::Datapath::leftovers) tells all there is. The suite
+//! sees your node through it, so look once with the node's own tools.
 //!
 //! # Time
 //!
