@@ -1,4 +1,13 @@
 //! The program `traceflow`: asks what the network did with a packet, and prints the answer.
+//!
+//! ```text
+//! traceflow trace --cluster examples/demo -S pod1 -D pod3 -f tcp,tcp_dst=80
+//! traceflow run --cluster examples/demo examples/demo/tf-pod1-to-svc.yaml -o yaml
+//! ```
+//!
+//! It reads arguments and files, and leaves every decision to the library; `--help` of each command teaches the rest.
+//! Answers go to standard output, progress and errors to standard error. The exit status is 0 if the question was
+//! answered, be the packet delivered or dropped, 2 for bad input, 3 if there is no answer.
 
 mod args;
 mod ask;

@@ -18,6 +18,27 @@ use traceflow_core::trace::Predictor;
 ///
 /// Between the ends of [`same_node`](Self::same_node) and [`cross_node`](Self::cross_node) packets of every claimed
 /// family and protocol pass, whatever their ports.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use traceflow_conformance::{Journey, Network};
+/// use traceflow_core::names::ObjectName;
+/// use traceflow_sim::{Cluster, SimNetwork};
+///
+/// let cluster = Cluster::builder().node("one").node("two");
+/// let sim = SimNetwork::new(cluster.pod("client", "one").pod("near", "one").pod("far", "two").build()?);
+/// let pod = |name| ObjectName::new("default", name);
+/// let near = Journey::between(pod("client"), pod("near"));
+/// let network = Network {
+///     cross_node: Some(Journey::between(pod("client"), pod("far"))),
+///     outside: Some(Journey::to_address(pod("client"), [198, 51, 100, 1].into())),
+///     predictor: Some(Arc::new(sim.clone())),
+///     ..Network::new(sim.datapaths(), sim.cluster().clone(), near)
+/// };
+/// assert_eq!(network.datapaths.len(), 2);
+/// # Ok::<(), traceflow_core::input::BadInput>(())
+/// ```
 #[derive(Clone)]
 pub struct Network {
     /// One datapath per node, each node once.

@@ -19,7 +19,17 @@ pub type StartError = Box<dyn Error + Send + Sync>;
 
 /// The suite and its patience.
 ///
-/// See the [crate's page](crate) for how to run it.
+/// The [crate's page](crate) shows a run. The defaults suit a datapath in the same process; a slow or busy one needs more
+/// of both:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use traceflow_conformance::Suite;
+///
+/// let live_cases = Suite { patience: Duration::from_secs(10), only: "live::".to_owned(), ..Suite::default() };
+/// assert_eq!(live_cases.quiet, Duration::from_millis(200));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suite {
     /// How long to wait for something that must come.

@@ -1,8 +1,9 @@
 //! What one point of the network did with the packet.
 //!
 //! The words are Antrea's (`status.results[].observations[]` of its Traceflow resource), so that tools which read those
-//! read these. A backend that knows other points adds its own words through the `Other` variants; nothing is lost on
-//! the way to the result.
+//! read these. Ours are two: the component [`Conntrack`](Component::Conntrack), and [`DropReason`] beside every drop. A
+//! backend that knows other points adds its own words through the `Other` variants; nothing is lost on the way to the
+//! result.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -55,7 +56,8 @@ words! {
     Component {
         /// Checks that the packet's source address belongs to the port that it came in by.
         SpoofGuard = "SpoofGuard",
-        /// Knows packets by their connection, and drops what belongs to none. Antrea, which drops there too, has no word for it.
+        /// Knows packets by their connection, and drops what belongs to none. A word of ours: Antrea, which drops there
+        /// too, doesn't report it.
         Conntrack = "Conntrack",
         /// Chooses a Service's endpoint and translates the destination.
         Lb = "LB",
@@ -240,7 +242,8 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// One observation: a component, what it did, and what it knew. Unknown details are `None`.
+/// One observation: a component, what it did, and what it knew. Unknown details are `None`. Each field names the one of
+/// Antrea's `observations[]` that it is printed as.
 ///
 /// ```
 /// use traceflow_core::observation::{Action, Component, ComponentInfo, Observation};
@@ -251,37 +254,37 @@ impl fmt::Display for DropReason {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// The part of the pipeline.
+    /// The part of the pipeline (`component`).
     pub component: Component,
-    /// The place within it.
+    /// The place within it (`componentInfo`).
     pub component_info: Option<ComponentInfo>,
-    /// What was done.
+    /// What was done (`action`).
     pub action: Action,
-    /// The Pod concerned: a Service's chosen endpoint.
+    /// The Pod concerned: a Service's chosen endpoint (`pod`).
     pub pod: Option<ObjectName>,
-    /// The destination MAC address at this point.
+    /// The destination MAC address at this point (`dstMAC`).
     pub dst_mac: Option<MacAddress>,
-    /// The policy that decided.
+    /// The policy that decided (`networkPolicy`).
     pub network_policy: Option<PolicyRef>,
-    /// The policy's rule, where rules have names.
+    /// The policy's rule, where rules have names (`networkPolicyRule`).
     pub network_policy_rule: Option<Arc<str>>,
-    /// The Egress resource.
+    /// The name of the Egress resource (`egress`).
     pub egress: Option<Arc<str>>,
-    /// TTL or hop limit at this point.
+    /// TTL or hop limit at this point (`ttl`).
     pub ttl: Option<u8>,
-    /// The source address after translation.
+    /// The source address after translation (`translatedSrcIP`).
     pub translated_src_ip: Option<IpAddr>,
-    /// The destination address after translation.
+    /// The destination address after translation (`translatedDstIP`).
     pub translated_dst_ip: Option<IpAddr>,
-    /// The other end of the tunnel that the packet was put into.
+    /// The other end of the tunnel that the packet was put into (`tunnelDstIP`).
     pub tunnel_dst_ip: Option<IpAddr>,
-    /// The Egress address.
+    /// The Egress address (`egressIP`).
     pub egress_ip: Option<IpAddr>,
-    /// The node that holds the Egress address.
+    /// The node that holds the Egress address (`egressNode`).
     pub egress_node: Option<NodeName>,
-    /// The sending Pod's address, before any translation.
+    /// The sending Pod's address, before any translation (`srcPodIP`).
     pub src_pod_ip: Option<IpAddr>,
-    /// Why the packet was dropped or rejected (our own field; Antrea has none).
+    /// Why the packet was dropped or rejected (`reason`, a field of ours).
     pub reason: Option<DropReason>,
 }
 

@@ -1,7 +1,7 @@
 //! Reading YAML and JSON from outside: every key and value with its place, every mistake with what would be right.
 //!
-//! [`Text`] is what was read, with the label that messages call it by, [`Documents`] reads it into trees of [`Node`]s, and a
-//! [`Field`] walks such a tree and knows its own dotted path, so that whoever reads an object writes
+//! [`Text`] is what was read, with the label that messages call it by; [`Documents`] reads it into trees of [`Node`]s;
+//! a [`Field`] walks such a tree and knows its own dotted path, so that whoever reads an object writes
 //! `pod.required("spec")?.optional("nodeName")?` and every error says file, line, column and field by itself.
 //!
 //! Text is read as `kubectl` reads it: several `---` documents, YAML or JSON, plain `yes` and `on` are booleans, plain

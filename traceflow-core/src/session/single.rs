@@ -235,7 +235,8 @@ impl Session {
         }
     }
 
-    /// The answer, once, when everything that was touched is removed.
+    /// The answer, once, when everything that was touched is removed; an [`Error`] is the answer of a trace that could
+    /// not be carried out.
     pub fn poll_outcome(&mut self) -> Option<Result<Trace, Error>> {
         self.outcome.take()
     }
