@@ -94,6 +94,13 @@ pub(super) async fn a_dead_tracers_orphans_are_swept(trial: Trial) -> Result<(),
     if let Some(probe) = trial.probes().await?.pop() {
         trial.install(&probe).await?;
     }
+    if trial.claims()?.inject && trial.claims()?.marks > 1 {
+        // Packets leave other things behind than probes do: connection tracking and affinity entries.
+        let journey = &trial.network().same_node;
+        let packet = trial.packet(journey)?;
+        let probe = trial.injected(trial.mark().await?, journey, &packet);
+        trial.inject(&probe, &packet).await?;
+    }
     for dead in &trial.network().datapaths {
         let heir = open(dead.node());
         succeeds("attach", heir.attach().await)?;
