@@ -56,14 +56,14 @@
 //! | read the answer | [`trace`], [`observation`], [`render`] |
 //! | write a backend | [`datapath`], [`packet`], [`fanout`]; the crate `traceflow-conformance` tests it |
 //! | test what you embed it in | `mock`, behind the feature of that name; the crate `traceflow-sim` |
-//! | report wrong input | [`input`], [`error`] |
+//! | say why there is no answer | [`Error`]; [`input`] for wrong input |
 //!
 //! # Features
 //!
 //! `mock` adds `mock::MockDatapath`. None is on by default.
 
 pub mod datapath;
-pub mod error;
+mod error;
 pub mod fanout;
 pub mod input;
 pub mod inventory;

@@ -176,7 +176,7 @@ pub(super) fn listed(names: &[impl Display]) -> String {
 /// The captured packet in one line.
 pub(super) fn captured(packet: &CapturedPacket) -> String {
     let mut line = format!("{} ", packet.protocol);
-    match captured_ports(&packet.transport) {
+    match packet.transport.ports() {
         Some((source, destination)) => {
             let source = std::net::SocketAddr::new(packet.source, source);
             let destination = std::net::SocketAddr::new(packet.destination, destination);
@@ -200,17 +200,6 @@ pub(super) fn captured(packet: &CapturedPacket) -> String {
         line.push_str(", don't fragment");
     }
     line
-}
-
-fn captured_ports(transport: &CapturedTransport) -> Option<(u16, u16)> {
-    match *transport {
-        CapturedTransport::Tcp {
-            source, destination, ..
-        }
-        | CapturedTransport::Udp { source, destination }
-        | CapturedTransport::Sctp { source, destination } => Some((source, destination)),
-        CapturedTransport::Icmp(_) | CapturedTransport::None => None,
-    }
 }
 
 fn end(end: &End) -> String {

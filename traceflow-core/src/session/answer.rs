@@ -106,25 +106,7 @@ fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeNam
     {
         notes.push("the first packet was not seen to its end; this is the second".to_owned());
     }
-    let troubles = findings.troubles;
-    notes.extend(
-        troubles
-            .failed
-            .iter()
-            .map(|(node, error)| format!("node {node} failed: {error}")),
-    );
-    notes.extend(
-        troubles
-            .restarted
-            .iter()
-            .map(|node| format!("the datapath of node {node} restarted")),
-    );
-    notes.extend(
-        troubles
-            .lost
-            .iter()
-            .map(|(node, count)| format!("node {node} lost about {count} reports")),
-    );
+    notes.extend(troubles(findings.troubles));
     let overflow: u64 = findings.attempts.iter().map(|attempt| attempt.overflow).sum();
     if overflow > 0 {
         notes.push(format!("{overflow} more sightings were too many to keep"));
@@ -137,6 +119,24 @@ fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeNam
         }
     }
     notes
+}
+
+fn troubles(troubles: &Troubles) -> impl Iterator<Item = String> {
+    let Troubles {
+        failed,
+        restarted,
+        lost,
+    } = troubles;
+    let failed = failed
+        .iter()
+        .map(|(node, error)| format!("node {node} failed: {error}"));
+    let restarted = restarted
+        .iter()
+        .map(|node| format!("the datapath of node {node} restarted"));
+    let lost = lost
+        .iter()
+        .map(|(node, count)| format!("node {node} lost about {count} reports"));
+    failed.chain(restarted).chain(lost)
 }
 
 fn no_prediction(reason: &Unpredictable) -> String {

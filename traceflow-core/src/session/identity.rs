@@ -136,7 +136,7 @@ impl Identity {
     /// A translation of an address may translate its port.
     fn same_ports(&self, other: &Self) -> bool {
         let (Some((source, destination)), Some((other_source, other_destination))) =
-            (ports(&self.packet.transport), ports(&other.packet.transport))
+            (self.packet.transport.ports(), other.packet.transport.ports())
         else {
             return true;
         };
@@ -163,17 +163,6 @@ fn same_address(one: IpAddr, one_translated: Option<IpAddr>, two: IpAddr, two_tr
     ones.into_iter()
         .flatten()
         .any(|address| address == two || Some(address) == two_translated)
-}
-
-fn ports(transport: &CapturedTransport) -> Option<(u16, u16)> {
-    match *transport {
-        CapturedTransport::Tcp {
-            source, destination, ..
-        }
-        | CapturedTransport::Udp { source, destination }
-        | CapturedTransport::Sctp { source, destination } => Some((source, destination)),
-        _ => None,
-    }
 }
 
 /// The nonce that a sighting carries: the datapath's word, or what the packet itself has in the nonce's place.

@@ -4,7 +4,7 @@ use traceflow_core::packet::{CapturedPacket, CapturedTransport, IcmpHeader, Prot
 
 use super::{Fabric, lock};
 use crate::cluster::NodeId;
-use crate::pipeline::{Arrival, Outcome, ports};
+use crate::pipeline::{Arrival, Outcome};
 use crate::wire::WirePacket;
 
 /// What whoever got the packet sends back, and where that enters.
@@ -35,7 +35,10 @@ pub(super) fn answer(
 }
 
 fn answering_transport(arrived: &CapturedPacket) -> Option<Transport> {
-    let swapped = ports(&arrived.transport).map(|(source, destination)| (destination, source));
+    let swapped = arrived
+        .transport
+        .ports()
+        .map(|(source, destination)| (destination, source));
     let (source, destination) = swapped.unwrap_or_default();
     match &arrived.transport {
         CapturedTransport::Tcp { flags, .. } => {

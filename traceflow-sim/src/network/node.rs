@@ -11,7 +11,7 @@ use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily};
 use traceflow_core::plan::FlowMatch;
 
 use super::NodeFaults;
-use crate::pipeline::{NodeMemory, Owner, TracerId, after, ports};
+use crate::pipeline::{NodeMemory, Owner, TracerId, after};
 
 /// Everything that can change at a node.
 #[derive(Debug)]
@@ -271,7 +271,7 @@ fn takes(matching: &FlowMatch, packet: &CapturedPacket, tracked: bool) -> bool {
     fn fits<T: PartialEq>(wanted: Option<T>, found: Option<T>) -> bool {
         wanted.is_none() || wanted == found
     }
-    let ports = ports(&packet.transport);
+    let ports = packet.transport.ports();
     let icmp = match &packet.transport {
         CapturedTransport::Icmp(header) => Some(header),
         _ => None,

@@ -25,7 +25,7 @@ use crate::cluster::{Cluster, NodeId, PodId, ServiceId};
 use crate::policy::Decision;
 
 pub(crate) use memory::{AffinityKey, Connection, Learned, NodeMemory, Owner, Planter, TracerId, after};
-pub(crate) use packet::{Tuple, ports};
+pub(crate) use packet::Tuple;
 
 /// The stages of a node's pipeline, in the order in which a packet passes them. A stage that doesn't concern the
 /// packet lets it through without an observation.

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation};
 
-use super::packet::ports;
 use super::routing::Exit;
 use super::{Arrival, Outcome, Passage};
 use crate::cluster::PodId;
@@ -54,7 +53,7 @@ fn apply_rules(passage: &mut Passage<'_>, pod: PodId, direction: Direction) {
             Peer::Address(other_end)
         },
         protocol: passage.packet.protocol,
-        destination_port: ports(&passage.packet.transport).map(|(_, destination)| destination),
+        destination_port: passage.packet.transport.ports().map(|(_, destination)| destination),
     });
     if let Decision::Allowed { policy, .. } = &passage.decision {
         let info = match direction {

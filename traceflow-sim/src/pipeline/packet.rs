@@ -19,7 +19,7 @@ impl Tuple {
     pub(crate) fn of(packet: &CapturedPacket) -> Self {
         let (source_port, destination_port) = match &packet.transport {
             CapturedTransport::Icmp(header) => (header.id, header.id),
-            transport => ports(transport).unwrap_or_default(),
+            transport => transport.ports().unwrap_or_default(),
         };
         Self {
             source: packet.source,
@@ -39,18 +39,6 @@ impl Tuple {
             source_port: self.destination_port,
             destination_port: self.source_port,
         }
-    }
-}
-
-/// Source and destination port, where the protocol has them.
-pub(crate) fn ports(transport: &CapturedTransport) -> Option<(u16, u16)> {
-    match *transport {
-        CapturedTransport::Tcp {
-            source, destination, ..
-        }
-        | CapturedTransport::Udp { source, destination }
-        | CapturedTransport::Sctp { source, destination } => Some((source, destination)),
-        _ => None,
     }
 }
 

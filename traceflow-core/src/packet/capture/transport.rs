@@ -37,6 +37,20 @@ pub enum CapturedTransport {
     None,
 }
 
+impl CapturedTransport {
+    /// The source and destination ports, where the protocol has them and they were there.
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        match *self {
+            Self::Tcp {
+                source, destination, ..
+            }
+            | Self::Udp { source, destination }
+            | Self::Sctp { source, destination } => Some((source, destination)),
+            Self::Icmp(_) | Self::None => None,
+        }
+    }
+}
+
 impl From<&Packet> for CapturedTransport {
     fn from(packet: &Packet) -> Self {
         match packet.transport {

@@ -103,30 +103,8 @@ impl Column {
 
 impl StepShape {
     fn new(step: &Step, x: f64, y: f64, width: f64, row: usize) -> Self {
-        let (left, room) = (x + PADDING, width - 2.0 * PADDING);
-        let beside_icon = if step.fate == Fate::Passes {
-            room
-        } else {
-            room - ICON - 4.0
-        };
         let top = y + 10.0;
-        let mut lines = vec![line(&step.component, Face::Component, left, top, beside_icon)];
-        if !step.info.is_empty() {
-            lines.push(line(&step.info, Face::Info, left, bottom(&lines, top), room));
-        }
-        lines.push(line(&step.action, Face::Action, left, bottom(&lines, top) + 3.0, room));
-        for (i, detail) in step.details.iter().enumerate().take(4) {
-            let gap = if i == 0 { 3.0 } else { 0.0 };
-            let most = if i == 0 { 6 } else { 3 };
-            lines.extend(paragraph(
-                detail,
-                Face::Detail,
-                left,
-                bottom(&lines, top) + gap,
-                room,
-                most,
-            ));
-        }
+        let lines = lines_of(step, x + PADDING, top, width - 2.0 * PADDING);
         Self {
             rect: Rect {
                 x,
@@ -146,6 +124,33 @@ impl StepShape {
             row,
         }
     }
+}
+
+/// What stands in the box, one line under the other.
+fn lines_of(step: &Step, left: f64, top: f64, room: f64) -> Vec<Text> {
+    let beside_icon = if step.fate == Fate::Passes {
+        room
+    } else {
+        room - ICON - 4.0
+    };
+    let mut lines = vec![line(&step.component, Face::Component, left, top, beside_icon)];
+    if !step.info.is_empty() {
+        lines.push(line(&step.info, Face::Info, left, bottom(&lines, top), room));
+    }
+    lines.push(line(&step.action, Face::Action, left, bottom(&lines, top) + 3.0, room));
+    for (i, detail) in step.details.iter().enumerate().take(4) {
+        let gap = if i == 0 { 3.0 } else { 0.0 };
+        let most = if i == 0 { 6 } else { 3 };
+        lines.extend(paragraph(
+            detail,
+            Face::Detail,
+            left,
+            bottom(&lines, top) + gap,
+            room,
+            most,
+        ));
+    }
+    lines
 }
 
 /// The steps of a lane in rows; what lies behind a labelled link begins a new one.
