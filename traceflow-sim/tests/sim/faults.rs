@@ -7,19 +7,9 @@ use futures_util::StreamExt;
 use traceflow_core::datapath::{DatapathError, Mark, Report, TraceId};
 use traceflow_core::packet::Protocol;
 use traceflow_core::trace::Verdict;
-use traceflow_sim::{Cluster, NodeFaults, SimNetwork, TunnelFault};
+use traceflow_sim::{NodeFaults, SimNetwork, TunnelFault};
 
-use crate::support::{Asking, datapath, drain, live};
-
-fn network() -> SimNetwork {
-    let cluster = Cluster::builder()
-        .node("a")
-        .node("b")
-        .pod("client", "a")
-        .pod("web", "b")
-        .build();
-    SimNetwork::new(cluster.unwrap())
-}
+use crate::support::{Asking, datapath, drain, live, two_nodes};
 
 fn words() -> Option<Arc<str>> {
     Some("table full".into())
@@ -37,7 +27,7 @@ async fn seen(network: &SimNetwork) -> (usize, usize) {
 
 #[tokio::test]
 async fn refusals_carry_the_words_they_were_given() {
-    let network = network();
+    let network = two_nodes();
     let a = datapath(&network, "a");
     let faults = NodeFaults {
         refuse_install: words(),
@@ -59,7 +49,7 @@ async fn refusals_carry_the_words_they_were_given() {
 
 #[tokio::test]
 async fn an_unavailable_node_answers_nothing_and_passes_packets() {
-    let network = network();
+    let network = two_nodes();
     let faults = NodeFaults {
         unavailable: Some("connection reset".into()),
         ..NodeFaults::default()
@@ -79,7 +69,7 @@ async fn an_unavailable_node_answers_nothing_and_passes_packets() {
 #[tokio::test]
 async fn what_an_unreachable_node_kept_is_gone_after_its_lifetime() {
     tokio::time::pause();
-    let network = network();
+    let network = two_nodes();
     let a = datapath(&network, "a");
     let (injected, packet) = Asking::tcp("client", "web", 80).probe(network.cluster());
     a.inject(&injected, &packet).await.unwrap();
@@ -101,7 +91,7 @@ async fn what_an_unreachable_node_kept_is_gone_after_its_lifetime() {
 
 #[tokio::test]
 async fn a_lifetime_may_be_as_long_as_it_likes() {
-    let network = network();
+    let network = two_nodes();
     let (mut probe, packet) = Asking::tcp("client", "web", 80).probe(network.cluster());
     probe.lifetime = Duration::MAX;
     let a = datapath(&network, "a");
@@ -115,7 +105,7 @@ async fn a_lifetime_may_be_as_long_as_it_likes() {
 
 #[tokio::test]
 async fn a_dead_node_ends_its_reports_and_loses_packets() {
-    let network = network();
+    let network = two_nodes();
     let b = datapath(&network, "b");
     let mut reports = b.reports();
     network.kill(b.node());
@@ -130,7 +120,7 @@ async fn a_dead_node_ends_its_reports_and_loses_packets() {
 
 #[tokio::test]
 async fn a_restart_forgets_everything_and_says_so() {
-    let network = network();
+    let network = two_nodes();
     let a = datapath(&network, "a");
     let mut reports = a.reports();
     a.attach().await.unwrap();
@@ -144,7 +134,7 @@ async fn a_restart_forgets_everything_and_says_so() {
 
 #[tokio::test]
 async fn reports_are_lost_and_told() {
-    let network = network();
+    let network = two_nodes();
     let faults = NodeFaults {
         lose_reports: 1,
         tell_losses: true,
@@ -160,7 +150,7 @@ async fn reports_are_lost_and_told() {
 
 #[tokio::test]
 async fn reports_are_repeated() {
-    let network = network();
+    let network = two_nodes();
     let faults = NodeFaults {
         repeat_reports: 2,
         ..NodeFaults::default()
@@ -171,7 +161,7 @@ async fn reports_are_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn reports_are_late() {
-    let network = network();
+    let network = two_nodes();
     let faults = NodeFaults {
         delay_reports: Duration::from_secs(3),
         ..NodeFaults::default()
@@ -188,7 +178,7 @@ async fn reports_are_late() {
 #[tokio::test]
 async fn a_tunnel_may_eat_marks_or_packets() {
     for (tunnel, expected) in [(TunnelFault::EatsMarks, true), (TunnelFault::EatsPackets, false)] {
-        let network = network();
+        let network = two_nodes();
         let faults = NodeFaults {
             tunnel,
             ..NodeFaults::default()
@@ -202,7 +192,7 @@ async fn a_tunnel_may_eat_marks_or_packets() {
 
 #[tokio::test]
 async fn marks_are_few_and_not_shared() {
-    let network = network();
+    let network = two_nodes();
     let a = datapath(&network, "a");
     for mark in 1..=63 {
         a.install(&marked(&network, mark, mark)).await.unwrap();
@@ -228,7 +218,7 @@ fn marked(network: &SimNetwork, trace: u32, mark: u32) -> traceflow_core::datapa
 
 #[tokio::test]
 async fn a_packet_is_let_in_at_its_pods_own_node_only() {
-    let network = network();
+    let network = two_nodes();
     let (probe, packet) = Asking::tcp("client", "web", 80).probe(network.cluster());
     let error = datapath(&network, "b").inject(&probe, &packet).await.unwrap_err();
     assert_eq!(
@@ -239,7 +229,7 @@ async fn a_packet_is_let_in_at_its_pods_own_node_only() {
 
 #[tokio::test]
 async fn removing_touches_no_connection_of_real_traffic() {
-    let network = network();
+    let network = two_nodes();
     let asking = Asking::tcp("client", "web", 80);
     let (probe, packet) = asking.probe(network.cluster());
     let a = datapath(&network, "a");

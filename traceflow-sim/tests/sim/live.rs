@@ -5,17 +5,7 @@ use traceflow_core::packet::{IpFamily, Protocol, TcpFlags};
 use traceflow_core::plan::{FlowMatch, TcpFlagsMatch};
 use traceflow_sim::{Cluster, SimNetwork, Traffic};
 
-use crate::support::{datapath, demo, drain, live, probe, sightings};
-
-fn network() -> SimNetwork {
-    let cluster = Cluster::builder()
-        .node("a")
-        .node("b")
-        .pod("client", "a")
-        .pod("web", "b")
-        .build();
-    SimNetwork::new(cluster.unwrap())
-}
+use crate::support::{datapath, demo, drain, live, probe, sightings, two_nodes};
 
 fn traffic(text: &str) -> Traffic {
     text.parse().unwrap()
@@ -23,7 +13,7 @@ fn traffic(text: &str) -> Traffic {
 
 #[tokio::test]
 async fn only_packets_that_match_are_seen() {
-    let network = network();
+    let network = two_nodes();
     let matching = FlowMatch {
         protocol: Some(Protocol::TCP),
         destination_port: Some(80),
@@ -43,7 +33,7 @@ async fn only_packets_that_match_are_seen() {
 
 #[tokio::test]
 async fn an_answer_is_traffic_of_the_other_direction() {
-    let network = network();
+    let network = two_nodes();
     let probe = live(&network, "web", "client", Protocol::TCP, None, false);
     expect![[r#"
         a
@@ -60,7 +50,7 @@ async fn an_answer_is_traffic_of_the_other_direction() {
 
 #[tokio::test]
 async fn only_the_first_packet_of_a_connection_is_new() {
-    let network = network();
+    let network = two_nodes();
     let matching = FlowMatch {
         destination_port: Some(80),
         new_only: true,
@@ -99,7 +89,7 @@ async fn matching_packets_are_counted_once_where_they_enter() {
 
 #[tokio::test]
 async fn a_probe_for_any_source_sees_what_comes_by_the_tunnel() {
-    let network = network();
+    let network = two_nodes();
     let matching = FlowMatch {
         destination: Some("10.244.1.2".parse().unwrap()),
         ..FlowMatch::any(IpFamily::V4)
@@ -113,7 +103,7 @@ async fn a_probe_for_any_source_sees_what_comes_by_the_tunnel() {
 
 #[tokio::test]
 async fn traffic_from_outside_enters_at_the_node_of_its_pod() {
-    let network = network();
+    let network = two_nodes();
     let fate = network.send(&traffic("192.0.2.1->web tcp,tcp_dst=80")).unwrap();
     let text = crate::support::text(&fate.request.hops);
     expect![[r#"
@@ -162,13 +152,16 @@ spec: {podSelector: {}}";
 #[tokio::test]
 async fn one_seed_sends_the_same_packets_again() {
     let probe = probe(1, FlowMatch::any(IpFamily::V4), false);
-    let once = sightings(&network(), &probe, "client->web tcp,tcp_dst=80").await;
-    assert_eq!(once, sightings(&network(), &probe, "client->web tcp,tcp_dst=80").await);
+    let once = sightings(&two_nodes(), &probe, "client->web tcp,tcp_dst=80").await;
+    assert_eq!(
+        once,
+        sightings(&two_nodes(), &probe, "client->web tcp,tcp_dst=80").await
+    );
 }
 
 #[test]
 fn traffic_that_cannot_be_sent_says_why() {
-    let network = network();
+    let network = two_nodes();
     let said = |text: &str| network.send(&traffic(text)).unwrap_err().to_string();
     assert_eq!(said("nobody->web icmp"), "default/nobody is not in the cluster");
     assert_eq!(said("client->web tcp"), "the packet has no destination port");

@@ -19,6 +19,17 @@ use traceflow_core::plan::{End, FlowMatch, Plan, Question};
 use traceflow_core::trace::{Hop, Predictor};
 use traceflow_sim::{Cluster, SimNetwork};
 
+/// A client on one node, a web server on another, and nothing in the way.
+pub(crate) fn two_nodes() -> SimNetwork {
+    let cluster = Cluster::builder()
+        .node("a")
+        .node("b")
+        .pod("client", "a")
+        .pod("web", "b")
+        .build();
+    SimNetwork::new(cluster.unwrap())
+}
+
 /// The demo document's cluster.
 pub(crate) fn demo() -> Cluster {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo/cluster.yaml");
