@@ -1,5 +1,6 @@
 //! `OFPMP_FLOW_MONITOR`: being told how flows change. In OpenFlow 1.3 an extension of the ONF's.
 
+use super::Body;
 use super::statistics::{encode_entry, entry};
 use crate::instruction::Instruction;
 use crate::matching::Match;
@@ -119,6 +120,25 @@ impl MonitorRequest {
         writer.u8(self.table);
         writer.zeros(3);
         self.matching.encode_measured(length, writer);
+    }
+}
+
+/// Ends a monitor; only in OpenFlow 1.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MonitorCancel {
+    /// The monitor's number.
+    pub monitor: u32,
+}
+
+impl Body for MonitorCancel {
+    fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
+        Ok(Self {
+            monitor: reader.u32("monitor")?,
+        })
+    }
+
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.u32(self.monitor);
     }
 }
 

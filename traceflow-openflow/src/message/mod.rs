@@ -36,7 +36,9 @@ pub use error::ErrorMessage;
 pub use features::FeaturesReply;
 pub use flow_entry::{FlowEntry, FlowFilter};
 pub use flow_mod::{FlowCommand, FlowFlags, FlowMod};
-pub use flow_monitor::{FlowEvent, FlowUpdate, MonitorCommand, MonitorFlags, MonitorRequest, MonitoredFlow};
+pub use flow_monitor::{
+    FlowEvent, FlowUpdate, MonitorCancel, MonitorCommand, MonitorFlags, MonitorRequest, MonitoredFlow,
+};
 pub use flow_removed::{FlowRemoved, FlowRemovedReason};
 pub use group::{ALL_GROUPS, Bucket, BucketCounters, GroupCommand, GroupDesc, GroupKind, GroupMod, GroupStats};
 pub use hello::Hello;
@@ -112,6 +114,8 @@ enum Code {
     Nicira(u32),
     /// Extensions for OpenFlow 1.3
     Onf(u32),
+    /// The version has no such message.
+    None,
 }
 
 /// What follows a message's header.
@@ -228,6 +232,8 @@ messages! {
     SetAsync(AsyncConfig): "OFPT_SET_ASYNC", Of(28), Of(28);
     /// Adds, changes or deletes meters.
     MeterMod(MeterMod): "OFPT_METER_MOD", Of(29), Of(29);
+    /// Ends a flow monitor. From OpenFlow 1.4 on a [`MonitorRequest`] does that.
+    MonitorCancel(MonitorCancel): "ONFT_FLOW_MONITOR_CANCEL", Onf(1870), Code::None;
     /// Begins, ends, commits or discards a bundle.
     BundleControl(BundleControl): "OFPT_BUNDLE_CONTROL", Onf(2300), Of(33);
     /// Puts a message into a bundle.
@@ -258,6 +264,10 @@ messages! {
         BarrierReply: "OFPT_BARRIER_REPLY", Of(21), Of(21);
         /// Asks which messages come without being asked for.
         GetAsyncRequest: "OFPT_GET_ASYNC_REQUEST", Of(26), Of(26);
+        /// Too much happens; flow monitors tell nothing for a while. From OpenFlow 1.4 on a [`FlowUpdate`] says that.
+        MonitorPaused: "ONFT_FLOW_MONITOR_PAUSED", Onf(1871), Code::None;
+        /// What flow monitors have missed has been told.
+        MonitorResumed: "ONFT_FLOW_MONITOR_RESUMED", Onf(1872), Code::None;
         /// Asks which tunnel options stand in which `tun_metadata`.
         TlvTableRequest: "NXT_TLV_TABLE_REQUEST", Nicira(25), Nicira(25);
     }
@@ -301,7 +311,7 @@ impl Message {
         writer.u8(code.kind());
         writer.u16(0);
         writer.u32(xid);
-        code.encode(&mut writer);
+        code.encode(self.name(), &mut writer);
         self.encode_body(&mut writer);
         writer.set_length(start + 2, start, self.name());
         writer.finish().inspect_err(|_| buffer.truncate(start))
@@ -312,15 +322,16 @@ impl Code {
     fn kind(self) -> u8 {
         match self {
             Self::Of(kind) => kind,
-            Self::Nicira(_) | Self::Onf(_) => EXPERIMENTER,
+            Self::Nicira(_) | Self::Onf(_) | Self::None => EXPERIMENTER,
         }
     }
 
-    fn encode(self, writer: &mut Writer<'_>) {
+    fn encode(self, name: &'static str, writer: &mut Writer<'_>) {
         let (experimenter, number) = match self {
             Self::Of(_) => return,
             Self::Nicira(number) => (NICIRA, number),
             Self::Onf(number) => (ONF, number),
+            Self::None => return writer.unsupported(name),
         };
         writer.u32(experimenter);
         writer.u32(number);

@@ -16,10 +16,10 @@ use traceflow_openflow::matching::{FieldMatch, Match};
 use traceflow_openflow::message::{
     ALL_GROUPS, AsyncConfig, Bucket, BucketCounters, BundleControl, BundleFlags, CtFlush, Echo, ErrorMessage,
     EthernetFeatures, FeaturesReply, FlowEntry, FlowFilter, FlowFlags, FlowMod, FlowRemoved, FlowUpdate, GroupDesc,
-    GroupMod, GroupStats, Hello, Message, MeterBand, MeterFlags, MeterMod, MonitorFlags, MonitorRequest, MonitoredFlow,
-    MultipartBody, MultipartReply, MultipartRequest, NiciraPacketIn, PacketIn, PacketIn2, PacketOut, PortDesc,
-    PortStatus, RoleMessage, SetControllerId, SetPacketInFormat, Statistics, SwitchConfig, TableDesc, TableFeatures,
-    TlvMapping, TlvTable, TlvTableMod, Tuple, UnknownStatistic,
+    GroupMod, GroupStats, Hello, Message, MeterBand, MeterFlags, MeterMod, MonitorCancel, MonitorFlags, MonitorRequest,
+    MonitoredFlow, MultipartBody, MultipartReply, MultipartRequest, NiciraPacketIn, PacketIn, PacketIn2, PacketOut,
+    PortDesc, PortStatus, RoleMessage, SetControllerId, SetPacketInFormat, Statistics, SwitchConfig, TableDesc,
+    TableFeatures, TlvMapping, TlvTable, TlvTableMod, Tuple, UnknownStatistic,
 };
 use traceflow_openflow::wire::Property;
 use traceflow_openflow::{NICIRA, Port, Version};
@@ -166,6 +166,8 @@ pub(crate) fn message() -> BoxedStrategy<Message> {
         }),
         ct_flush().prop_map(Message::CtFlush),
         meter_mod().prop_map(Message::MeterMod),
+        any::<u32>().prop_map(|monitor| Message::MonitorCancel(MonitorCancel { monitor })),
+        Just(Message::MonitorPaused),
         Just(Message::BarrierRequest),
         Just(Message::TlvTableRequest),
     ];
