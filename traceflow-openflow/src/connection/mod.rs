@@ -43,7 +43,8 @@ pub struct Config {
     pub versions: Vec<Version>,
     /// After so much silence from the peer it is asked whether it is still there.
     pub idle: Duration,
-    /// After so much silence the connection is given up. Longer than `idle`.
+    /// After so much silence the connection is given up, and after so much time without the handshake done. Longer than
+    /// `idle`.
     pub dead: Duration,
 }
 
@@ -71,6 +72,7 @@ pub struct Connection {
     /// Requests whose replies have not come, or not wholly.
     pending: HashMap<u32, Pending>,
     next_xid: u32,
+    /// While shaking hands, when that began.
     last_heard: Instant,
     /// Whether it was asked since it was last heard.
     asked: bool,
@@ -153,7 +155,7 @@ pub enum Closed {
         /// That version's number.
         version: u8,
     },
-    /// Nothing came for [`Config::dead`].
+    /// Nothing came for [`Config::dead`], or the handshake took that long.
     #[error("the switch was silent for too long")]
     Silent,
 }
@@ -237,15 +239,12 @@ impl Connection {
         if self.state == State::Closed || bytes.is_empty() {
             return;
         }
-        self.last_heard = now;
-        self.asked = false;
         self.framer.push(bytes);
-        while self.state != State::Closed {
-            match self.framer.next_frame() {
-                Ok(Some(frame)) => self.handle_frame(&frame),
-                Ok(None) => return,
-                Err(error) => self.close(Closed::Malformed(error)),
-            }
+        self.handle_frames();
+        // Until then whatever comes doesn't prolong the handshake.
+        if self.is_ready() {
+            self.last_heard = now;
+            self.asked = false;
         }
     }
 
@@ -283,6 +282,16 @@ impl Connection {
             self.config.idle.min(self.config.dead)
         };
         (self.state != State::Closed).then(|| self.last_heard + silence)
+    }
+
+    fn handle_frames(&mut self) {
+        while self.state != State::Closed {
+            match self.framer.next_frame() {
+                Ok(Some(frame)) => self.handle_frame(&frame),
+                Ok(None) => return,
+                Err(error) => self.close(Closed::Malformed(error)),
+            }
+        }
     }
 
     fn handle_frame(&mut self, frame: &[u8]) {

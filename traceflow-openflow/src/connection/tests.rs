@@ -221,6 +221,17 @@ fn silence_is_asked_about_and_then_ends_the_connection() {
 }
 
 #[test]
+fn a_switch_that_never_finishes_the_handshake_is_given_up_though_it_talks() {
+    let mut dialogue = Dialogue::new();
+    dialogue.switch_says(&Message::Hello(Hello::new(&Version::ALL)), 1);
+    for _ in 0..15 {
+        dialogue.wait(Duration::from_secs(1));
+        dialogue.switch_says(&Message::EchoRequest(Echo::default()), 9);
+    }
+    assert_eq!(dialogue.connection.poll_event(), Some(Event::Closed(Closed::Silent)));
+}
+
+#[test]
 fn another_version_after_the_handshake_ends_the_connection() {
     let mut dialogue = Dialogue::ready();
     dialogue
