@@ -3,8 +3,8 @@
 //! Pure: messages to bytes and back, and a connection as a state machine that is fed with bytes and time. It opens no
 //! socket, reads no clock and starts no task; the caller does.
 //!
-//! Not here: OpenFlow 1.0 to 1.2 and 1.4, port and table modification, queues, anything about pipelines. What isn't known
-//! is kept as it came and can be printed.
+//! Not here: OpenFlow 1.0 to 1.2 and 1.4, port and table modification, queues, anything about pipelines. What isn't
+//! known is kept as it came and can be printed.
 //!
 //! ```
 //! use traceflow_openflow::Version;

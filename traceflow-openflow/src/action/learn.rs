@@ -4,7 +4,8 @@ use super::{Nicira, nicira};
 use crate::field::{Field, Subfield, Value};
 use crate::wire::{DecodeError, Problem, Reader, Writer};
 
-/// Adds or refreshes a flow made from the packet (`NXAST_LEARN`, or `NXAST_LEARN2` where a limit or a result is asked for).
+/// Adds or refreshes a flow made from the packet (`NXAST_LEARN`, or `NXAST_LEARN2` where a limit or a result is asked
+/// for).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Learn {
     /// Seconds without a packet until the flow goes; 0: never.

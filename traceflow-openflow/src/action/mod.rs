@@ -44,7 +44,8 @@ pub enum Action {
     Output {
         /// The port.
         port: Port,
-        /// For the controller port: how many bytes of the packet to send. Open vSwitch sends them all, whatever it says.
+        /// For the controller port: how many bytes of the packet to send. Open vSwitch sends them all, whatever it
+        /// says.
         max_len: u16,
     },
     /// Sends the packet out of the port whose number stands in a field.

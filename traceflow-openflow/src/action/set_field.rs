@@ -8,8 +8,9 @@ use crate::wire::{DecodeError, Problem, Reader, Writer};
 
 /// A field, and what is written into which of its bits.
 ///
-/// OpenFlow 1.5 writes it as one action with an optional mask. Before that a masked one is Nicira's `load`: `NXAST_REG_LOAD`
-/// where the mask is one run of bits, `NXAST_REG_LOAD2` otherwise. All of them are read in both versions.
+/// OpenFlow 1.5 writes it as one action with an optional mask. Before that a masked one is Nicira's `load`:
+/// `NXAST_REG_LOAD` where the mask is one run of bits, `NXAST_REG_LOAD2` otherwise. All of them are read in both
+/// versions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SetField {
     /// The field.
@@ -89,8 +90,8 @@ impl SetField {
         FieldMatch { field, value, mask }.encode(writer);
     }
 
-    /// As `NXAST_REG_LOAD` has it; none where that can't say it: a mask with holes or of all bits, more than 64 bits, a value
-    /// outside of the mask, a field whose header is longer than four bytes.
+    /// As `NXAST_REG_LOAD` has it; none where that can't say it: a mask with holes or of all bits, more than 64 bits, a
+    /// value outside of the mask, a field whose header is longer than four bytes.
     fn as_load(&self) -> Option<(Subfield, u64)> {
         let (mask, value) = (self.mask.as_ref()?.number()?, self.value.number()?);
         let bits = u16::try_from(mask.count_ones()).ok()?;

@@ -18,8 +18,8 @@ impl Framer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole message, or none if its end has not come. An error if the stream is no OpenFlow: nothing that follows
-    /// can be found then.
+    /// The next whole message, or none if its end has not come. An error if the stream is no OpenFlow: nothing that
+    /// follows can be found then.
     pub(super) fn next_frame(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
         let rest = &self.bytes[self.taken..];
         if rest.len() < HEADER {

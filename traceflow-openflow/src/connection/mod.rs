@@ -1,7 +1,7 @@
 //! A connection as a state machine: bytes and time in, bytes and events out.
 //!
-//! It shakes hands, answers echo requests, asks for signs of life itself, and says which reply or error belongs to which
-//! request. The caller owns the socket and the clock:
+//! It shakes hands, answers echo requests, asks for signs of life itself, and says which reply or error belongs to
+//! which request. The caller owns the socket and the clock:
 //!
 //! ```
 //! use std::time::Instant;
@@ -32,8 +32,8 @@ use crate::wire::{DecodeError, EncodeError};
 /// How many requests may wait for their replies at the same time.
 pub const MAX_PENDING: usize = 1024;
 
-/// How many bytes all parts of all unfinished multipart replies may have together. The largest that is known, the features of all of Open
-/// vSwitch's tables, has 1.2 million.
+/// How many bytes all parts of all unfinished multipart replies may have together. The largest that is known, the
+/// features of all of Open vSwitch's tables, has 1.2 million.
 pub const MAX_MULTIPART: usize = 16 << 20;
 
 /// What a connection is to do.
@@ -60,8 +60,8 @@ impl Default for Config {
 
 /// A connection to a switch, without its socket.
 ///
-/// After every `handle_*` and [`Self::send`], take everything from [`Self::poll_transmit`] and [`Self::poll_event`]. What
-/// waits there is never more than what one call put in.
+/// After every `handle_*` and [`Self::send`], take everything from [`Self::poll_transmit`] and [`Self::poll_event`].
+/// What waits there is never more than what one call put in.
 #[derive(Debug)]
 pub struct Connection {
     config: Config,
@@ -111,8 +111,8 @@ pub enum Event {
     },
     /// Something that was sent could not be done.
     ///
-    /// It may be about a message that has no reply, such as a flow-mod: that one is known to be done when the reply to a
-    /// later barrier has come without this event.
+    /// It may be about a message that has no reply, such as a flow-mod: that one is known to be done when the reply to
+    /// a later barrier has come without this event.
     Refused {
         /// What [`Connection::send`] returned for it.
         xid: u32,

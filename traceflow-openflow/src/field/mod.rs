@@ -16,8 +16,8 @@ const EXPERIMENTER_CLASS: u16 = 0xffff;
 
 /// A field of a packet or of its metadata, by its number on the wire (OXM or NXM).
 ///
-/// Fields that have a name here are constants ([`Field::OXM_OF_ETH_TYPE`]) or, where there are many of a kind, functions
-/// ([`Field::register`]); any other number is a `Field`, too.
+/// Fields that have a name here are constants ([`Field::OXM_OF_ETH_TYPE`]) or, where there are many of a kind,
+/// functions ([`Field::register`]); any other number is a `Field`, too.
 ///
 /// ```
 /// use traceflow_openflow::field::Field;

@@ -128,7 +128,10 @@ const NICIRA: u32 = 0x0000_2320;
 const ONF: u32 = 0x4f4e_4600;
 
 macro_rules! fields {
-    ($($wire:ident: $kind:ident($owner:ident, $number:literal), $bits:literal, $maskable:literal, $name:literal, $format:ident;)+) => {
+    (
+        $($wire:ident: $kind:ident($owner:ident, $number:literal),
+          $bits:literal, $maskable:literal, $name:literal, $format:ident;)+
+    ) => {
         /// The fields with a name. What they mean is told in ovs-fields(7).
         impl Field {
             $(

@@ -17,8 +17,8 @@ use super::Field;
 pub struct Value(Vec<u8>);
 
 impl Value {
-    /// `number` in the width of `field`; what doesn't fit is cut off at the top. A field without a known width gets as many
-    /// bytes as the number needs, in fours.
+    /// `number` in the width of `field`; what doesn't fit is cut off at the top. A field without a known width gets as
+    /// many bytes as the number needs, in fours.
     pub fn new(field: Field, number: u128) -> Self {
         let needed = (128 - number.leading_zeros() as usize).div_ceil(32).max(1) * 4;
         let width = field.bytes().unwrap_or(needed);

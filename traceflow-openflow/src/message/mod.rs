@@ -277,8 +277,8 @@ impl Message {
     /// Reads one whole message, header included.
     ///
     /// # Errors
-    /// What is cut, contradicts itself, or bears a version that isn't spoken here (a hello may). Unknown messages, actions,
-    /// fields and properties are no errors.
+    /// What is cut, contradicts itself, or bears a version that isn't spoken here (a hello may). Unknown messages,
+    /// actions, fields and properties are no errors.
     pub fn decode(bytes: &[u8]) -> Result<(Header, Self), DecodeError> {
         let mut reader = Reader::new(bytes);
         let header = Header::decode(&mut reader)?;

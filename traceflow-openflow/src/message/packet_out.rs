@@ -9,7 +9,8 @@ use crate::{Port, Version};
 
 /// A packet from the controller, and what is done with it.
 ///
-/// Open vSwitch reports no error for an input port that doesn't exist or a packet too short to be one; nothing happens then.
+/// Open vSwitch reports no error for an input port that doesn't exist or a packet too short to be one; nothing happens
+/// then.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PacketOut {
     /// A packet that the switch has kept; then `packet` is empty.

@@ -2,7 +2,12 @@
 
 /// An open enumeration: the numbers that are known have names, the rest is kept as `Other`.
 macro_rules! codes {
-    ($(#[$meta:meta])* $vis:vis $name:ident: $number:ty { $($(#[$doc:meta])* $variant:ident = $value:literal $text:literal,)+ }) => {
+    (
+        $(#[$meta:meta])*
+        $vis:vis $name:ident: $number:ty {
+            $($(#[$doc:meta])* $variant:ident = $value:literal $text:literal,)+
+        }
+    ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]

@@ -110,7 +110,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends a part that begins with a type and its length (header included, padding not), then pads it to eight bytes.
+    /// Appends a part that begins with a type and its length (header included, padding not), then pads it to eight
+    /// bytes.
     pub fn property(&mut self, kind: u16, what: &'static str, body: impl FnOnce(&mut Self)) {
         let start = self.position();
         self.u16(kind);

@@ -360,6 +360,7 @@ fn answers(version: Version) -> Vec<MultipartBody> {
             properties: Vec::new(),
         }]));
     }
-    // Not the table features: ovs-ofctl refuses them without all their properties. A captured one is among the golden ones.
+    // Not the table features: ovs-ofctl refuses them without all their properties. A captured one is among the golden
+    // ones.
     answers
 }
