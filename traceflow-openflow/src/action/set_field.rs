@@ -90,14 +90,15 @@ impl SetField {
         FieldMatch { field, value, mask }.encode(writer);
     }
 
-    /// As `NXAST_REG_LOAD` has it; none where that can't say it: a mask with holes or of all bits, more than 64 bits, a
-    /// value outside of the mask, a field whose header is longer than four bytes.
+    /// As `NXAST_REG_LOAD` has it; none where that can't say it: a mask with holes, of all bits or beyond the field,
+    /// more than 64 bits, a value outside of the mask, a field whose header is longer than four bytes.
     fn as_load(&self) -> Option<(Subfield, u64)> {
         let (mask, value) = (self.mask.as_ref()?.number()?, self.value.number()?);
         let bits = u16::try_from(mask.count_ones()).ok()?;
         let offset = u16::try_from(mask.trailing_zeros()).ok()?;
         let one_run = bits > 0 && (mask >> offset).trailing_ones() == u32::from(bits);
-        let simple = self.field.experimenter().is_none() && self.field.bits().is_some_and(|all| all != bits);
+        let simple = self.field.experimenter().is_none()
+            && self.field.bits().is_some_and(|all| all != bits && offset + bits <= all);
         if !one_run || !simple || bits > 64 || value & !mask != 0 {
             return None;
         }
@@ -137,6 +138,13 @@ mod tests {
         let holes = Action::SetField(SetField::masked(Field::register(0), 0x101, 0x101));
         let load2 = "ffff0020000023200021000000000000 0001010800000101 00000101 00000000";
         check(Version::V1_3, load2, holes, "set_field:0x101/0x101->reg0");
+    }
+
+    #[test]
+    fn a_mask_beyond_its_field_is_no_load() {
+        let flags = Action::SetField(SetField::masked(Field::NXM_NX_TCP_FLAGS, 0xffff, 0xffff));
+        let load2 = "ffff001800002320 0021 000000000000 00014504 ffff ffff";
+        check(Version::V1_3, load2, flags, "set_field:0xffff->tcp_flags");
     }
 
     #[test]
