@@ -45,6 +45,8 @@ pub struct Pod {
     pub node: Option<NodeName>,
     /// `status.podIPs`, at most one per family.
     pub addresses: Vec<IpAddr>,
+    /// `status.hostIPs`, at most one per family: its node's addresses, for want of a `Node` object that says them.
+    pub host_addresses: Vec<IpAddr>,
     /// `spec.hostNetwork`.
     pub host_network: bool,
     /// `status.phase`.

@@ -13,6 +13,7 @@ fn pod(name: &str, address: [u8; 4]) -> Pod {
         labels: [("app".into(), name.into())].into(),
         node: None,
         addresses: vec![IpAddr::from(address)],
+        host_addresses: Vec::new(),
         host_network: false,
         phase: "Running".into(),
         ready: true,

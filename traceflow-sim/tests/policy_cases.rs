@@ -232,6 +232,7 @@ fn read_pod(name: ObjectName, pod: &Field<'_>) -> Result<Pod, BadInput> {
         labels: labels.unwrap_or_default(),
         node: Some("node-1".into()),
         addresses: addresses.collect::<Result<_, _>>()?,
+        host_addresses: Vec::new(),
         host_network: host_network.unwrap_or(false),
         phase: phase.unwrap_or_else(|| "Running".into()),
         ready: true,

@@ -114,6 +114,7 @@ impl ClusterBuilder {
             labels: Labels::new(),
             node: Some(NodeName::from(node)),
             addresses: Vec::new(),
+            host_addresses: Vec::new(),
             host_network: false,
             phase: "Running".into(),
             ready: true,

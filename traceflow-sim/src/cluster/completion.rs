@@ -3,9 +3,8 @@
 //! - Without any Node object, the nodes are those that Pods name; if no Pod names one, `node-1` and `node-2`.
 //! - The cluster has the families of the addresses and ranges that are given; IPv4 if none is.
 //! - A node without a `podCIDR` gets the /24 or /64 that a Pod on it has its address in, else the first free one from
-//!   10.244.0.0/24 or `fd00:10:244::/64` on; one without an address that of a Pod on
-//!   its own network, else the first free one from 172.18.0.2 or
-//!   `fd00:172:18::2` on.
+//!   10.244.0.0/24 or `fd00:10:244::/64` on; one without an address the one that a Pod
+//!   says (`status.hostIPs`) or shares with it, else the first free one from 172.18.0.2 or `fd00:172:18::2` on.
 //! - Running Pods without a node go to the nodes in turn, in the order of their names.
 //! - Running Pods without an address get the first free one of their node's ranges; on the host's network, the node's.
 //! - Services without an address get the first free one from 10.96.0.10 or `fd00:10:96::a` on, unless headless.
@@ -95,7 +94,7 @@ impl Completion {
         let pods = objects.pods.iter().map(|pod| &pod.object);
         let services = objects.services.iter().map(|service| &service.object);
         let mut taken: HashSet<IpAddr> = nodes.clone().flat_map(|node| node.addresses.iter().copied()).collect();
-        taken.extend(pods.flat_map(|pod| pod.addresses.iter().copied()));
+        taken.extend(pods.flat_map(|pod| pod.addresses.iter().chain(&pod.host_addresses).copied()));
         taken.extend(services.flat_map(|service| service.cluster_ips.iter().copied()));
         let ranges: Vec<IpNet> = nodes.flat_map(|node| node.pod_cidrs.iter().copied()).collect();
         let given = taken.iter().copied().chain(ranges.iter().map(IpNet::addr));
@@ -116,8 +115,8 @@ impl Completion {
     }
 
     fn complete_nodes(&mut self, objects: &mut Objects) -> Result<(), BadInput> {
-        let mut on_node = addresses_by_node(&objects.pods, false);
-        let mut on_host = addresses_by_node(&objects.pods, true);
+        let mut on_node = addresses_by_node(&objects.pods, own_addresses);
+        let mut on_host = addresses_by_node(&objects.pods, host_addresses);
         for Placed { object: node, origin } in &mut objects.nodes {
             let pods = on_node.remove(&node.name).unwrap_or_default();
             let host = on_host.remove(&node.name).unwrap_or_default();
@@ -228,18 +227,28 @@ impl Completion {
 }
 
 /// The addresses of the Pods on each node: of those on the host's network, or of the others.
-fn addresses_by_node(pods: &[Placed<Pod>], host_network: bool) -> HashMap<NodeName, Vec<IpAddr>> {
+fn addresses_by_node(pods: &[Placed<Pod>], addresses_of: impl Fn(&Pod) -> &[IpAddr]) -> HashMap<NodeName, Vec<IpAddr>> {
     let mut addresses: HashMap<NodeName, Vec<IpAddr>> = HashMap::new();
-    for pod in pods
-        .iter()
-        .map(|pod| &pod.object)
-        .filter(|pod| pod.host_network == host_network)
-    {
+    for pod in pods.iter().map(|pod| &pod.object) {
         if let Some(node) = &pod.node {
-            addresses.entry(node.clone()).or_default().extend(&pod.addresses);
+            addresses.entry(node.clone()).or_default().extend(addresses_of(pod));
         }
     }
     addresses
+}
+
+/// The Pod's addresses in its node's ranges.
+fn own_addresses(pod: &Pod) -> &[IpAddr] {
+    if pod.host_network { &[] } else { &pod.addresses }
+}
+
+/// What the Pod knows of its node's addresses.
+fn host_addresses(pod: &Pod) -> &[IpAddr] {
+    if pod.host_network && pod.host_addresses.is_empty() {
+        &pod.addresses
+    } else {
+        &pod.host_addresses
+    }
 }
 
 fn no_range_left(origin: &Origin) -> BadInput {

@@ -19,6 +19,7 @@ pub(super) fn read(object: &Field<'_>, metadata: Metadata, origin: &mut Origin) 
         labels: metadata.labels,
         node: None,
         addresses: Vec::new(),
+        host_addresses: Vec::new(),
         host_network: false,
         phase: "Running".into(),
         ready: true,
@@ -31,7 +32,8 @@ pub(super) fn read(object: &Field<'_>, metadata: Metadata, origin: &mut Origin) 
         pod.ports = ports(&spec)?;
     }
     if let Some(status) = object.optional("status")? {
-        pod.addresses = addresses(&status, origin)?;
+        pod.addresses = addresses(&status, ["podIPs", "podIP"], origin)?;
+        pod.host_addresses = addresses(&status, ["hostIPs", "hostIP"], origin)?;
         pod.phase = phase(&status)?.unwrap_or(pod.phase);
         pod.ready = ready_condition(&status)?.unwrap_or(&*pod.phase == "Running");
     }
@@ -71,21 +73,25 @@ fn ready_condition(status: &Field<'_>) -> Result<Option<bool>, BadInput> {
     Ok(None)
 }
 
-/// `podIPs`, or `podIP` where only that is given.
-fn addresses(status: &Field<'_>, origin: &mut Origin) -> Result<Vec<IpAddr>, BadInput> {
+/// The addresses of the list, such as `podIPs`, or the single one, such as `podIP`, where only that is given.
+fn addresses(
+    status: &Field<'_>,
+    [list, single]: [&'static str; 2],
+    origin: &mut Origin,
+) -> Result<Vec<IpAddr>, BadInput> {
     let family = |address: &IpAddr| IpFamily::of(*address);
     let mut addresses = Vec::new();
-    for entry in status.items("podIPs")? {
+    for entry in status.items(list)? {
         let field = entry.required("ip")?;
         push_one_per_family(&mut addresses, address(&field)?, family, &field, origin)?;
     }
-    if let Some(field) = status.optional("podIP")?
+    if let Some(field) = status.optional(single)?
         && !field.string()?.is_empty()
     {
-        let single = address(&field)?;
-        check_first(&field, &single, "podIPs", addresses.first())?;
+        let only = address(&field)?;
+        check_first(&field, &only, list, addresses.first())?;
         if addresses.is_empty() {
-            push_one_per_family(&mut addresses, single, family, &field, origin)?;
+            push_one_per_family(&mut addresses, only, family, &field, origin)?;
         }
     }
     Ok(addresses)

@@ -202,6 +202,7 @@ fn read_pod(pod: &PodObject) -> Pod {
         labels: read_labels(&pod.labels),
         node: Some("node-1".into()),
         addresses: pod.addresses.clone(),
+        host_addresses: Vec::new(),
         host_network: pod.host_network,
         phase: pod.phase.into(),
         ready: true,

@@ -387,10 +387,12 @@ items:
 - {metadata: {name: a}, spec: {nodeName: worker-2}, status: {phase: Running, podIP: 10.42.3.7, podIPs: [{ip: 10.42.3.7}, {ip: 'fd42::7'}]}}
 - {metadata: {name: b}, spec: {nodeName: worker-1}}
 - {metadata: {name: proxy}, spec: {nodeName: worker-2, hostNetwork: true}, status: {podIP: 192.168.7.2}}
+- {metadata: {name: c}, spec: {nodeName: worker-3}, status: {hostIP: 192.168.7.3, hostIPs: [{ip: 192.168.7.3}, {ip: 'fd77::3'}]}}
 ";
     expect![[r#"
         worker-1 172.18.0.2 fd00:172:18::2
         worker-2 192.168.7.2 fd00:172:18::3
+        worker-3 192.168.7.3 fd77::3
         a worker-2 10.42.3.7 fd42::7
         b worker-1 10.244.0.2 fd00:10:244::2
     "#]]
