@@ -1,0 +1,1 @@
+//! Traces packets through Open vSwitch.
