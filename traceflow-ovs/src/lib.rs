@@ -1,1 +1,3 @@
 //! Traces packets through Open vSwitch.
+
+pub mod address;
