@@ -134,7 +134,8 @@ impl Match {
     }
 
     pub(crate) fn decode_fields(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
-        let mut fields = Vec::new();
+        // Nearly all fields take eight bytes or more.
+        let mut fields = Vec::with_capacity(reader.remaining() / 8);
         while !reader.is_empty() {
             fields.push(FieldMatch::decode(&mut reader)?);
         }

@@ -265,6 +265,7 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for field in table::fields() {
             assert!(seen.insert(field), "{}", field.wire_name());
+            assert!(field.row().is_some(), "{field:?} is not found");
         }
         assert!(seen.len() > 190);
     }

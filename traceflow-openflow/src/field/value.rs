@@ -1,5 +1,7 @@
 //! The value of a field, or a mask on it.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Field;
@@ -13,8 +15,17 @@ use super::Field;
 /// assert_eq!(value.bytes(), [0x08, 0x00]);
 /// assert_eq!(value.number(), Some(0x0800));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Value(Vec<u8>);
+#[derive(Clone)]
+pub struct Value(Bytes);
+
+/// As many bytes as any field but tunnel metadata has need no allocation: a packet-in has a dozen of them.
+#[derive(Clone)]
+enum Bytes {
+    Few(u8, [u8; FEW]),
+    Many(Box<[u8]>),
+}
+
+const FEW: usize = 16;
 
 impl Value {
     /// `number` in the width of `field`; what doesn't fit is cut off at the top. A field without a known width gets as
@@ -22,12 +33,19 @@ impl Value {
     pub fn new(field: Field, number: u128) -> Self {
         let needed = (128 - number.leading_zeros() as usize).div_ceil(32).max(1) * 4;
         let width = field.bytes().unwrap_or(needed);
-        Self(number.to_be_bytes()[16 - width..].to_vec())
+        Self::from_bytes(&number.to_be_bytes()[16 - width..])
     }
 
     /// The bytes as they are.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        let mut few = [0; FEW];
+        match few.get_mut(..bytes.len()) {
+            Some(part) => {
+                part.copy_from_slice(bytes);
+                Self(Bytes::Few(bytes.len() as u8, few))
+            }
+            None => Self(Bytes::Many(bytes.into())),
+        }
     }
 
     /// All bits of `field` set.
@@ -38,16 +56,40 @@ impl Value {
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Few(length, bytes) => &bytes[..usize::from(*length)],
+            Bytes::Many(bytes) => bytes,
+        }
     }
 
     /// As a number; none if it is longer than 16 bytes and doesn't begin with zeros.
     pub fn number(&self) -> Option<u128> {
-        let (head, tail) = self.0.split_at(self.0.len().saturating_sub(16));
+        let bytes = self.bytes();
+        let (head, tail) = bytes.split_at(bytes.len().saturating_sub(16));
         if head.iter().any(|byte| *byte != 0) {
             return None;
         }
         Some(tail.iter().fold(0, |number, byte| number << 8 | u128::from(*byte)))
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Value").field(&self.bytes()).finish()
     }
 }
 
