@@ -26,7 +26,10 @@ use thiserror::Error;
 use self::framer::Framer;
 use self::pending::Pending;
 use crate::Version;
-use crate::message::{Echo, ErrorMessage, FeaturesReply, Header, Hello, Message, MultipartReply};
+use crate::message::{
+    BundleAdd, BundleControl, BundleFlags, BundleStep, Echo, ErrorMessage, FeaturesReply, Header, Hello, Message,
+    MultipartReply,
+};
 use crate::wire::{DecodeError, EncodeError};
 
 /// How many requests may wait for their replies at the same time.
@@ -60,8 +63,10 @@ impl Default for Config {
 
 /// A connection to a switch, without its socket.
 ///
-/// After every `handle_*` and [`Self::send`], take everything from [`Self::poll_transmit`] and [`Self::poll_event`].
-/// What waits there is never more than what one call put in.
+/// After every `handle_*` and `send*`, take everything from [`Self::poll_transmit`] and [`Self::poll_event`]: what
+/// waits there is then never more than what one call put in, and what is kept between the calls is bounded by
+/// [`MAX_PENDING`] and [`MAX_MULTIPART`] whatever the switch sends. Who doesn't take it lets it grow: a caller whose
+/// socket takes no more bytes should stop sending, and stop reading, too, as echo requests are answered.
 #[derive(Debug)]
 pub struct Connection {
     config: Config,
@@ -160,6 +165,17 @@ pub enum Closed {
     Silent,
 }
 
+/// The transaction ids of what [`Connection::send_bundle`] has sent. The bundle's number is that of `open`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SentBundle {
+    /// Of the request that opens the bundle.
+    pub open: u32,
+    /// Of the messages in it, in their order.
+    pub messages: Vec<u32>,
+    /// Of the request that commits it.
+    pub commit: u32,
+}
+
 /// Why a message was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -219,14 +235,70 @@ impl Connection {
     /// # Errors
     /// Nothing is sent then.
     pub fn send(&mut self, message: &Message) -> Result<u32, SendError> {
-        let State::Ready(version) = self.state else {
-            return Err(SendError::NotReady);
+        let xid = self.fresh_xid();
+        self.send_as(xid, message)
+    }
+
+    /// Sends several messages one after the other and returns their transaction ids, as [`Self::send`] does for one.
+    ///
+    /// They are written one behind the other into the buffer that [`Self::poll_transmit_into`] hands out.
+    ///
+    /// # Errors
+    /// As for [`Self::send`]; none of the messages is sent then.
+    pub fn send_all<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) -> Result<Vec<u32>, SendError> {
+        let start = self.transmit.len();
+        let messages = messages.into_iter();
+        let mut xids = Vec::with_capacity(messages.size_hint().0);
+        for message in messages {
+            match self.send(message) {
+                Ok(xid) => xids.push(xid),
+                Err(error) => {
+                    self.forget(start, &xids);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(xids)
+    }
+
+    /// Sends messages as one bundle: opens it, adds them, and commits it, all in one go.
+    ///
+    /// It is done when [`Event::Reply`] comes for [`SentBundle::commit`]. If one of the messages can't be done none is,
+    /// [`Event::Refused`] comes for its transaction id and for the commit's.
+    ///
+    /// # Errors
+    /// As for [`Self::send`]; nothing is sent then.
+    pub fn send_bundle<'a>(
+        &mut self,
+        flags: BundleFlags,
+        messages: impl IntoIterator<Item = &'a Message>,
+    ) -> Result<SentBundle, SendError> {
+        let start = self.transmit.len();
+        let mut sent = SentBundle {
+            open: self.fresh_xid(),
+            ..SentBundle::default()
         };
+        let bundle = sent.open;
+        self.send_as(bundle, &step(bundle, BundleStep::OpenRequest, flags))?;
+        let written = messages.into_iter().try_for_each(|message| {
+            sent.messages.push(self.send_added(bundle, flags, message)?);
+            Ok(())
+        });
+        match written.and_then(|()| self.send(&step(bundle, BundleStep::CommitRequest, flags))) {
+            Ok(commit) => Ok(SentBundle { commit, ..sent }),
+            Err(error) => {
+                self.forget(start, &[sent.open]);
+                Err(error)
+            }
+        }
+    }
+
+    fn send_as(&mut self, xid: u32, message: &Message) -> Result<u32, SendError> {
+        let version = self.ready_version()?;
         let expects_reply = message.expects_reply();
         if expects_reply && self.pending.len() >= MAX_PENDING {
             return Err(SendError::TooMany);
         }
-        let xid = self.fresh_xid();
         message.encode(version, xid, &mut self.transmit)?;
         if expects_reply {
             self.pending.insert(xid, Pending::default());
@@ -234,13 +306,36 @@ impl Connection {
         Ok(xid)
     }
 
+    /// A message in a bundle must bear the xid of the message around it (OpenFlow 1.5.1, 7.3.9.6).
+    fn send_added(&mut self, bundle: u32, flags: BundleFlags, message: &Message) -> Result<u32, SendError> {
+        let version = self.ready_version()?;
+        let xid = self.fresh_xid();
+        let added = BundleAdd::new(bundle, flags, message, version, xid)?;
+        Message::BundleAdd(added).encode(version, xid, &mut self.transmit)?;
+        Ok(xid)
+    }
+
+    /// Takes back what was written from `start` on, and the requests among it.
+    fn forget(&mut self, start: usize, xids: &[u32]) {
+        self.transmit.truncate(start);
+        for xid in xids {
+            self.pending.remove(xid);
+        }
+    }
+
+    fn ready_version(&self) -> Result<Version, SendError> {
+        match self.state {
+            State::Ready(version) => Ok(version),
+            _ => Err(SendError::NotReady),
+        }
+    }
+
     /// Takes what came from the socket, in pieces of any size.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
         if self.state == State::Closed || bytes.is_empty() {
             return;
         }
-        self.framer.push(bytes);
-        self.handle_frames();
+        self.handle_frames(bytes);
         // Until then whatever comes doesn't prolong the handshake.
         if self.is_ready() {
             self.last_heard = now;
@@ -269,6 +364,20 @@ impl Connection {
         (!self.transmit.is_empty()).then(|| std::mem::take(&mut self.transmit))
     }
 
+    /// Appends what is to be written to the socket to `buffer`, and says whether there was anything.
+    ///
+    /// If `buffer` is empty the two buffers change places: no byte is copied, and none of them is ever allocated anew
+    /// once both are as long as what is written in one go.
+    pub fn poll_transmit_into(&mut self, buffer: &mut Vec<u8>) -> bool {
+        let any = !self.transmit.is_empty();
+        if buffer.is_empty() {
+            std::mem::swap(buffer, &mut self.transmit);
+        } else {
+            buffer.append(&mut self.transmit);
+        }
+        any
+    }
+
     /// What has happened, in its order.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -284,14 +393,17 @@ impl Connection {
         (self.state != State::Closed).then(|| self.last_heard + silence)
     }
 
-    fn handle_frames(&mut self) {
+    fn handle_frames(&mut self, mut bytes: &[u8]) {
+        // Away from `self` for so long, as its messages are borrowed from it.
+        let mut framer = std::mem::take(&mut self.framer);
         while self.state != State::Closed {
-            match self.framer.next_frame() {
-                Ok(Some(frame)) => self.handle_frame(&frame),
-                Ok(None) => return,
+            match framer.next_frame(&mut bytes) {
+                Ok(Some(frame)) => self.handle_frame(frame),
+                Ok(None) => break,
                 Err(error) => self.close(Closed::Malformed(error)),
             }
         }
+        self.framer = framer;
     }
 
     fn handle_frame(&mut self, frame: &[u8]) {
@@ -425,10 +537,18 @@ impl Connection {
     }
 }
 
+fn step(bundle: u32, step: BundleStep, flags: BundleFlags) -> Message {
+    Message::BundleControl(BundleControl {
+        bundle,
+        step,
+        flags,
+        properties: Vec::new(),
+    })
+}
+
 impl Message {
     /// Whether the switch answers it with a reply (and not only, if at all, with an error).
     fn expects_reply(&self) -> bool {
-        use crate::message::BundleStep;
         match self {
             Self::BundleControl(control) => matches!(
                 control.step,

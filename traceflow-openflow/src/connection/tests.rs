@@ -1,9 +1,7 @@
 //! Dialogues with a switch that is played by the test.
 
 use super::*;
-use crate::message::{
-    BundleControl, BundleFlags, BundleStep, FlowMod, MultipartBody, MultipartRequest, SwitchConfig, TableDesc,
-};
+use crate::message::{FlowMod, MultipartBody, MultipartRequest, SwitchConfig, TableDesc};
 
 const NOW: Duration = Duration::from_secs(100);
 
@@ -58,12 +56,13 @@ impl Dialogue {
 
     fn switch_hears(&mut self) -> Vec<(u32, Message)> {
         let mut framer = Framer::default();
-        framer.push(&self.connection.poll_transmit().unwrap_or_default());
-        let frames = std::iter::from_fn(|| framer.next_frame().unwrap());
-        frames
-            .map(|frame| Message::decode(&frame).unwrap())
-            .map(|(header, message)| (header.xid, message))
-            .collect()
+        let bytes = self.connection.poll_transmit().unwrap_or_default();
+        let (mut rest, mut messages) = (&bytes[..], Vec::new());
+        while let Some(frame) = framer.next_frame(&mut rest).unwrap() {
+            let (header, message) = Message::decode(frame).unwrap();
+            messages.push((header.xid, message));
+        }
+        messages
     }
 
     fn wait(&mut self, time: Duration) {
@@ -257,6 +256,72 @@ fn no_more_requests_wait_than_there_is_room_for() {
         dialogue.connection.send(&Message::FlowMod(FlowMod::add())).is_ok(),
         "it has no reply"
     );
+}
+
+#[test]
+fn several_messages_are_sent_all_or_none() {
+    let mut dialogue = Dialogue::ready();
+    let messages = [Message::FlowMod(FlowMod::add()), Message::BarrierRequest];
+    let xids = dialogue.connection.send_all(&messages).unwrap();
+    let heard = dialogue.switch_hears();
+    assert_eq!(heard, [xids[0], xids[1]].into_iter().zip(messages).collect::<Vec<_>>());
+    let long = Message::EchoRequest(Echo { data: vec![0; 70_000] });
+    assert!(dialogue.connection.send_all([&Message::BarrierRequest, &long]).is_err());
+    assert_eq!(dialogue.connection.poll_transmit(), None);
+    assert_eq!(dialogue.connection.pending.len(), 1, "the barrier that was sent");
+}
+
+#[test]
+fn the_messages_of_a_bundle_bear_the_xid_of_the_message_around_them() {
+    let mut dialogue = Dialogue::ready();
+    let flow = Message::FlowMod(FlowMod::add());
+    let sent = dialogue
+        .connection
+        .send_bundle(BundleFlags::ATOMIC, [&flow, &flow])
+        .unwrap();
+    let heard = dialogue.switch_hears();
+    let step = |message: &Message| match message {
+        Message::BundleControl(control) => (control.bundle, control.step),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        (heard[0].0, step(&heard[0].1)),
+        (sent.open, (sent.open, BundleStep::OpenRequest))
+    );
+    for (xid, message) in &heard[1..3] {
+        let Message::BundleAdd(added) = message else {
+            panic!("{message:?}")
+        };
+        let (header, inner) = Message::decode(&added.message).unwrap();
+        assert_eq!((header.xid, added.bundle, &inner), (*xid, sent.open, &flow));
+    }
+    assert_eq!(sent.messages, [heard[1].0, heard[2].0]);
+    assert_eq!(
+        (heard[3].0, step(&heard[3].1)),
+        (sent.commit, (sent.open, BundleStep::CommitRequest))
+    );
+}
+
+#[test]
+fn a_bundle_with_what_cannot_be_said_is_not_begun() {
+    let mut dialogue = Dialogue::ready();
+    let cancel = Message::MonitorCancel(crate::message::MonitorCancel { monitor: 1 });
+    assert!(dialogue.connection.send_bundle(BundleFlags::ATOMIC, [&cancel]).is_err());
+    assert_eq!(dialogue.connection.poll_transmit(), None);
+    assert!(dialogue.connection.pending.is_empty());
+}
+
+#[test]
+fn buffers_change_places_so_that_none_is_copied() {
+    let mut dialogue = Dialogue::ready();
+    let mut buffer = Vec::with_capacity(100);
+    assert!(!dialogue.connection.poll_transmit_into(&mut buffer));
+    dialogue.connection.send(&Message::BarrierRequest).unwrap();
+    assert!(dialogue.connection.poll_transmit_into(&mut buffer));
+    assert_eq!(buffer.len(), 8);
+    dialogue.connection.send(&Message::BarrierRequest).unwrap();
+    assert!(dialogue.connection.poll_transmit_into(&mut buffer));
+    assert_eq!(buffer.len(), 16, "appended to what is there");
 }
 
 fn table(number: u8, more: bool) -> Message {
