@@ -48,6 +48,7 @@
 //! | let workloads send | [`Traffic`], [`SimNetwork::send`] |
 //! | break something | [`NodeFaults`], [`SimNetwork::kill`], [`SimNetwork::restart`] |
 //! | ask the policies alone | [`policy`] |
+//! | build the same network elsewhere | [`Cluster::node_objects`] and what follows it, [`Cluster::policies`] |
 //!
 //! # What is decided, and how
 //!
@@ -82,6 +83,6 @@ mod pipeline;
 mod predict;
 mod wire;
 
-pub use cluster::{Cluster, ClusterBuilder, Object};
+pub use cluster::{Cluster, ClusterBuilder, Object, ServiceEndpoint};
 pub use network::{Fate, NodeFaults, Party, SendError, Settings, SimNetwork, Traffic, TunnelFault};
 pub use objects::{LoadError, Objects, Unmodelled};

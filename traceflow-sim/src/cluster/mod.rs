@@ -5,6 +5,7 @@ mod builder;
 mod check;
 mod compile;
 mod completion;
+mod contents;
 mod endpoints;
 mod inventory;
 
@@ -22,6 +23,7 @@ use crate::objects::{LoadError, Objects, Unmodelled};
 use crate::policy::{self, PolicyIndex};
 
 pub use builder::{ClusterBuilder, Object};
+pub use contents::ServiceEndpoint;
 pub(crate) use endpoints::{Backend, Backends};
 
 /// A cluster that packets can be walked through.

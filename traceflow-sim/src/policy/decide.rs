@@ -181,13 +181,7 @@ impl Asked<'_> {
     fn matches_peer(&self, peer: &PolicyPeer, policy: &NetworkPolicy) -> bool {
         match peer {
             PolicyPeer::IpBlock(block) => block.contains(self.peer.address),
-            PolicyPeer::Pods { namespaces, pods } => self.peer.pod.is_some_and(|(_, pod)| {
-                let in_namespace = match namespaces {
-                    Some(selector) => selector.selects(pod.namespace_labels()),
-                    None => pod.namespace() == &policy.name.namespace,
-                };
-                in_namespace && pods.selects(pod.labels())
-            }),
+            PolicyPeer::Pods { .. } => self.peer.pod.is_some_and(|(_, pod)| pod.is_selected_by(peer, policy)),
         }
     }
 }

@@ -158,6 +158,21 @@ impl PolicyIndex {
         self.names.get(name).copied()
     }
 
+    /// The policies, in the order of their namespaces and names.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<NetworkPolicy>> {
+        let mut policies: Vec<_> = self
+            .namespaces
+            .values()
+            .flat_map(|namespace| namespace.policies.values())
+            .collect();
+        policies.sort_by(|one, other| one.name.cmp(&other.name));
+        policies.into_iter()
+    }
+
+    pub(super) fn pods(&self) -> impl Iterator<Item = &IndexedPod> {
+        self.pods.iter().flatten()
+    }
+
     pub(super) fn pod(&self, id: PodId) -> Option<&IndexedPod> {
         self.pods.get(id.0 as usize)?.as_ref()
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Direction, NetworkPolicy};
+use super::{Direction, NetworkPolicy, PolicyPeer};
 use crate::model::{ContainerPort, Labels, Pod};
 
 /// A Pod with the policies that select it.
@@ -41,6 +41,22 @@ impl IndexedPod {
         !self.pod.host_network && self.pod.is_alive()
     }
 
+    /// Whether a peer of this policy selects it by its labels; the caller knows that it is selectable.
+    pub(super) fn is_selected_by(&self, peer: &PolicyPeer, policy: &NetworkPolicy) -> bool {
+        let PolicyPeer::Pods { namespaces, pods } = peer else {
+            return false;
+        };
+        let in_namespace = match namespaces {
+            Some(selector) => selector.selects(self.namespace_labels()),
+            None => self.pod.name.namespace == policy.name.namespace,
+        };
+        in_namespace && pods.selects(&self.pod.labels)
+    }
+
+    pub(super) fn object(&self) -> &Pod {
+        &self.pod
+    }
+
     pub(super) fn addresses(&self) -> &[IpAddr] {
         &self.pod.addresses
     }
@@ -49,16 +65,8 @@ impl IndexedPod {
         self.namespace_labels = Arc::clone(labels);
     }
 
-    pub(super) fn namespace(&self) -> &Arc<str> {
-        &self.pod.name.namespace
-    }
-
     pub(super) fn namespace_labels(&self) -> &Labels {
         &self.namespace_labels
-    }
-
-    pub(super) fn labels(&self) -> &Labels {
-        &self.pod.labels
     }
 
     pub(super) fn ports(&self) -> &[ContainerPort] {

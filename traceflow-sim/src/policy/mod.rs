@@ -28,6 +28,7 @@ mod indexed_pod;
 mod ip_block;
 mod network_policy;
 mod port;
+mod selection;
 mod selector;
 
 pub use decide::{Access, Decision, Direction, Exempt, Peer};
