@@ -1,3 +1,4 @@
 //! Traces packets through Open vSwitch.
 
 pub mod address;
+pub mod jsonrpc;
