@@ -1,0 +1,6 @@
+//! Against a real Open vSwitch, which each test starts for itself.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod switch;
+mod unixctl;
