@@ -1,0 +1,185 @@
+//! What a cluster asks of each node's switch, as values: ports, tables, groups and flows.
+//!
+//! [`realise`] says it for a whole cluster. The flows stand in the tables, registers, marks and connection tracking zones of
+//! Antrea's pipeline (v1.15, encap mode, `proxyAll`), so that whoever reads that pipeline reads this one. Where the pipeline
+//! leaves a question open that the simulator answers, its flows answer as the simulator does:
+//!
+//! - A packet to a Service's address that is for none of its ports is dropped in `ServiceLB`.
+//! - A Service that is local to nodes, and has endpoints on others only, drops; without any endpoint it rejects.
+//! - A packet to an address of the node's own range that nobody has gets no port to leave by, whatever MAC address it is
+//!   sent to, and is dropped in `Output`.
+//! - A Pod can't be kept from itself, and takes what its own node sends.
+//! - Where several rules allow a packet, that of the first policy by namespace and name is hit, and of its rules the first.
+//!
+//! Known differences: `dec_ttl` is Antrea's, which decrements on the way to a Service's endpoint and to the gateway on the
+//! same node too, and not on the way out; the userspace datapath translates no SCTP and calls protocols that it doesn't
+//! know invalid.
+
+mod clause;
+mod flow;
+mod group;
+mod mark;
+mod rule;
+mod rule_numbers;
+mod site;
+mod stages;
+mod table;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::observation::PolicyRef;
+use traceflow_core::packet::{MacAddress, Protocol};
+use traceflow_sim::Cluster;
+use traceflow_sim::policy::Direction;
+
+pub use rule_numbers::RuleNumbers;
+pub use table::TABLES;
+
+use site::Site;
+
+/// One node, ready to be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRealisation {
+    /// Its name.
+    pub name: NodeName,
+    /// Its own addresses, the tunnel's end first.
+    pub addresses: Vec<IpAddr>,
+    /// The other nodes' tunnel ends.
+    pub peers: Vec<(NodeName, IpAddr)>,
+    /// Its gateway port.
+    pub gateway: Gateway,
+    /// The ports of its Pods, by number.
+    pub pods: Vec<PodPort>,
+    /// What the switch does, in ovs-ofctl's syntax.
+    pub program: Program,
+    /// Which rule has which number (the conjunction id that the pipeline leaves in its registers): the rules that are
+    /// applied on this node, of egress first, each in the order in which they are tried.
+    pub rules: Vec<RuleId>,
+}
+
+/// The number of the tunnel port on every node.
+pub const TUNNEL_PORT: u32 = 1;
+
+/// The number of the gateway port on every node.
+pub const GATEWAY_PORT: u32 = 2;
+
+/// The gateway port of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its MAC address.
+    pub mac: MacAddress,
+    /// Its addresses, with the range of Pods that each is the gateway of.
+    pub addresses: Vec<(IpAddr, IpNet)>,
+}
+
+/// The port of a Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodPort {
+    /// The Pod.
+    pub pod: ObjectName,
+    /// The port's OpenFlow number.
+    pub port: u32,
+    /// The Pod's MAC address.
+    pub mac: MacAddress,
+    /// The Pod's addresses, at most one per family.
+    pub addresses: Vec<IpAddr>,
+    /// What its containers declare to listen on.
+    pub listens: Vec<(Protocol, u16)>,
+}
+
+/// Groups and flows, one a line, as `ovs-ofctl add-groups` and `add-flows` read them (OpenFlow 1.5). Flows name groups, so
+/// the groups come first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Program {
+    /// The groups.
+    pub groups: String,
+    /// The flows.
+    pub flows: String,
+}
+
+/// A rule of a policy and its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleId {
+    /// The number.
+    pub id: u32,
+    /// The policy.
+    pub policy: PolicyRef,
+    /// The rule's name, where rules have names.
+    pub rule: Option<String>,
+}
+
+/// Why a cluster can't be built on switches.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RealisationError {
+    /// A tunnel needs an address to end at.
+    #[error("node {0} has no address that a tunnel could end at")]
+    NoTunnelEnd(NodeName),
+    /// A tunnel is of one family.
+    #[error("the first addresses of nodes {0} and {1} are of two families, and a tunnel is of one")]
+    TunnelFamilies(NodeName, NodeName),
+    /// Ports from 0xff00 on are reserved in OpenFlow 1.0, which Open vSwitch keeps to.
+    #[error("node {0} has more Pods than a switch has ports")]
+    TooManyPods(NodeName),
+    /// Each rule has a priority of its own.
+    #[error("node {0} has more rules than a table has priorities")]
+    TooManyRules(NodeName),
+    /// Rules have been given all numbers that there are.
+    #[error("there is no number left for a rule")]
+    NumbersExhausted,
+}
+
+/// What the cluster asks of each node, in the order of their names; the same cluster asks the same.
+///
+/// ```
+/// use testbed::realisation::realise;
+/// use traceflow_sim::Cluster;
+///
+/// let cluster = Cluster::builder().node("a").node("b").pod("client", "a").pod("web", "b").build()?;
+/// let nodes = realise(&cluster)?;
+/// assert_eq!(nodes[0].pods[0].pod.to_string(), "default/client");
+/// assert!(nodes[0].program.flows.contains("set_field:172.18.0.3->tun_dst"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`RealisationError`], for what switches have no room for.
+pub fn realise(cluster: &Cluster) -> Result<Vec<NodeRealisation>, RealisationError> {
+    realise_with(cluster, &mut RuleNumbers::default())
+}
+
+/// The same, with rules that keep the numbers which they had in an earlier realisation.
+///
+/// # Errors
+/// [`RealisationError`], for what switches have no room for.
+pub fn realise_with(cluster: &Cluster, numbers: &mut RuleNumbers) -> Result<Vec<NodeRealisation>, RealisationError> {
+    let rules = rule::number(cluster, numbers)?;
+    let nodes = cluster.node_objects();
+    nodes
+        .map(|node| realise_node(&Site::new(cluster, node, &rules)?))
+        .collect()
+}
+
+fn realise_node(site: &Site<'_>) -> Result<NodeRealisation, RealisationError> {
+    let flows = stages::flows(site)?;
+    let groups = site.services.iter().filter_map(group::of);
+    let rules = site.rules(Direction::Egress).chain(site.rules(Direction::Ingress));
+    Ok(NodeRealisation {
+        name: site.node.name.clone(),
+        addresses: site.node.addresses.clone(),
+        peers: site
+            .peers
+            .iter()
+            .map(|peer| (peer.name.clone(), peer.tunnel_end))
+            .collect(),
+        gateway: site.gateway.clone(),
+        pods: site.pods.clone(),
+        program: Program {
+            groups: groups.map(|group| format!("{group}\n")).collect(),
+            flows: flows.iter().map(|flow| format!("{flow}\n")).collect(),
+        },
+        rules: rules.map(|local| local.rule.id()).collect(),
+    })
+}
