@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod jsonrpc;
+pub mod ofproto_trace;
 pub mod unixctl;

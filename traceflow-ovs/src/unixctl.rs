@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::address::Address;
 use crate::jsonrpc::{Client, RpcError};
+use crate::ofproto_trace::Trace;
 
 /// The control socket of one `ovs-vswitchd`.
 ///
@@ -74,6 +75,23 @@ impl Unixctl {
     /// [`UnixctlError`].
     pub async fn revalidator_purge(&self) -> Result<(), UnixctlError> {
         self.call("revalidator/purge", &[]).await.map(drop)
+    }
+
+    /// What the flow tables of a bridge would do with a packet, in the syntax of [`flow`](crate::ofproto_trace::flow).
+    /// Nothing is sent and nothing is remembered.
+    ///
+    /// `conntrack` is what conntrack says each time that it is asked, such as `trk,new`; behind the last of them, the
+    /// switch takes what a new connection gets. It doesn't look at its connections.
+    ///
+    /// # Errors
+    ///
+    /// [`UnixctlError`]; a refusal if there is no such bridge or the flow can't be read.
+    pub async fn trace(&self, bridge: &str, flow: &str, conntrack: &[&str]) -> Result<Trace, UnixctlError> {
+        let mut params = vec![bridge, flow, "--names"];
+        for state in conntrack {
+            params.extend(["--ct-next", state]);
+        }
+        self.call("ofproto/trace", &params).await.map(|text| Trace::read(&text))
     }
 
     /// How often each thing happened since the switch started, up to about a second ago: its threads count by

@@ -59,6 +59,12 @@ impl Switch {
         run(&mut command);
     }
 
+    /// `ovs-ofctl -O OpenFlow15 COMMAND BRIDGE WORD`.
+    pub(crate) fn ofctl(&self, command: &str, bridge: &str, word: &str) {
+        let bridge = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
+        run(Command::new("ovs-ofctl").args(["-O", "OpenFlow15", command, &bridge, word]));
+    }
+
     /// Where the switch's control socket is.
     pub(crate) fn unixctl(&self) -> Address {
         Address::from(self.path("vswitchd.ctl").as_path())
