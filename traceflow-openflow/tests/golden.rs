@@ -8,14 +8,10 @@ const CAPTURES: [(&str, &str); 2] = [
 ];
 
 /// What this crate leaves to its raw form on purpose.
-const RAW: [&str; 9] = [
-    "OFPST_DESC ",
+const RAW: [&str; 5] = [
     "OFPST_TABLE ",
     "OFPST_PORT ",
     "OFPST_QUEUE ",
-    "OFPST_METER ",
-    "OFPST_METER_CONFIG ",
-    "OFPST_METER_FEATURES ",
     "OFPST_GROUP_FEATURES ",
     "OFPT_PORT_MOD ",
 ];

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Body;
+use super::selection::{self, Selection};
 use super::statistics::{decode_count, decode_duration, encode_count, encode_duration, encode_entry, entry};
 use crate::action::Action;
 use crate::wire::{DecodeError, Property, Reader, Writer, codes};
@@ -59,7 +60,9 @@ pub struct GroupMod {
     pub command_bucket: u32,
     /// Its buckets.
     pub buckets: Vec<Bucket>,
-    /// How the hash is made and the like, as it came; from OpenFlow 1.5 on.
+    /// How a select group chooses; from OpenFlow 1.5 on.
+    pub selection: Option<Selection>,
+    /// Properties that this crate doesn't know, as they came; from OpenFlow 1.5 on.
     pub properties: Vec<Property>,
 }
 
@@ -99,6 +102,7 @@ impl Body for GroupMod {
                 group,
                 command_bucket: NO_GROUP,
                 buckets,
+                selection: None,
                 properties: Vec::new(),
             });
         }
@@ -106,19 +110,21 @@ impl Body for GroupMod {
         reader.skip(2)?;
         let command_bucket = reader.u32("command bucket")?;
         let buckets = Bucket::decode_list(reader.part(length.into(), "buckets")?, version)?;
+        let (selection, properties) = decode_properties(reader)?;
         Ok(Self {
             command,
             kind,
             group,
             command_bucket,
             buckets,
-            properties: decode_properties(reader)?,
+            selection,
+            properties,
         })
     }
 
     fn encode(&self, writer: &mut Writer<'_>) {
         let only_1_5 = matches!(self.command, GroupCommand::InsertBucket | GroupCommand::RemoveBucket);
-        if writer.version() < Version::V1_5 && (only_1_5 || !self.properties.is_empty()) {
+        if writer.version() < Version::V1_5 && (only_1_5 || self.selection.is_some() || !self.properties.is_empty()) {
             writer.unsupported("changing single buckets, or properties of a group");
         }
         writer.u16(self.command.into());
@@ -134,7 +140,7 @@ impl Body for GroupMod {
         let start = writer.position();
         Bucket::encode_list(&self.buckets, writer);
         writer.set_length(length, start, "a group's buckets");
-        Property::encode_all(&self.properties, writer);
+        encode_properties(self.selection.as_ref(), &self.properties, writer);
     }
 }
 
@@ -234,7 +240,9 @@ pub struct GroupDesc {
     pub group: u32,
     /// Its buckets.
     pub buckets: Vec<Bucket>,
-    /// As in [`GroupMod`].
+    /// How a select group chooses; from OpenFlow 1.5 on.
+    pub selection: Option<Selection>,
+    /// Properties that this crate doesn't know, as they came; from OpenFlow 1.5 on.
     pub properties: Vec<Property>,
 }
 
@@ -250,17 +258,20 @@ impl GroupDesc {
                 kind,
                 group: number,
                 buckets,
+                selection: None,
                 properties: Vec::new(),
             });
         }
         let length = group.u16("length of buckets")?;
         group.skip(6)?;
         let buckets = Bucket::decode_list(group.part(length.into(), "buckets")?, version)?;
+        let (selection, properties) = decode_properties(&mut group)?;
         Ok(Self {
             kind,
             group: number,
             buckets,
-            properties: decode_properties(&mut group)?,
+            selection,
+            properties,
         })
     }
 
@@ -277,18 +288,32 @@ impl GroupDesc {
             let start = writer.position();
             Bucket::encode_list(&self.buckets, writer);
             writer.set_length(length, start, "a group's buckets");
-            Property::encode_all(&self.properties, writer);
+            encode_properties(self.selection.as_ref(), &self.properties, writer);
         });
     }
 }
 
-fn decode_properties(reader: &mut Reader<'_>) -> Result<Vec<Property>, DecodeError> {
-    let mut properties = Vec::new();
+fn decode_properties(reader: &mut Reader<'_>) -> Result<(Option<Selection>, Vec<Property>), DecodeError> {
+    let (mut selection, mut properties) = (None, Vec::new());
     while !reader.is_empty() {
         let (kind, body) = reader.property("group property")?;
-        properties.push(Property::new(kind, body));
+        let known = match kind {
+            selection::EXPERIMENTER => Selection::decode(body.clone())?,
+            _ => None,
+        };
+        match known {
+            Some(known) => selection = Some(known),
+            None => properties.push(Property::new(kind, body)),
+        }
     }
-    Ok(properties)
+    Ok((selection, properties))
+}
+
+fn encode_properties(selection: Option<&Selection>, properties: &[Property], writer: &mut Writer<'_>) {
+    if let Some(selection) = selection {
+        selection.encode(writer);
+    }
+    Property::encode_all(properties, writer);
 }
 
 /// A group's counters.
@@ -308,7 +333,7 @@ pub struct GroupStats {
     pub buckets: Vec<BucketCounters>,
 }
 
-/// A bucket's counters.
+/// The counters of a bucket, or of a meter's band.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BucketCounters {
     /// How many packets it has seen.
@@ -328,11 +353,7 @@ impl GroupStats {
         let duration = decode_duration(&mut group)?;
         let mut buckets = Vec::new();
         while !group.is_empty() {
-            let packets = decode_count(&mut group, "bucket's packet count")?;
-            buckets.push(BucketCounters {
-                packets,
-                bytes: decode_count(&mut group, "bucket's byte count")?,
-            });
+            buckets.push(BucketCounters::decode(&mut group)?);
         }
         Ok(Self {
             group: number,
@@ -353,10 +374,21 @@ impl GroupStats {
             encode_count(self.packets, writer);
             encode_count(self.bytes, writer);
             encode_duration(self.duration, writer);
-            for bucket in &self.buckets {
-                encode_count(bucket.packets, writer);
-                encode_count(bucket.bytes, writer);
-            }
+            self.buckets.iter().for_each(|bucket| bucket.encode(writer));
         });
+    }
+}
+
+impl BucketCounters {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            packets: decode_count(reader, "packet count")?,
+            bytes: decode_count(reader, "byte count")?,
+        })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer<'_>) {
+        encode_count(self.packets, writer);
+        encode_count(self.bytes, writer);
     }
 }

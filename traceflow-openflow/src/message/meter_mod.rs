@@ -38,7 +38,7 @@ pub struct MeterMod {
     pub command: MeterCommand,
     /// How it measures.
     pub flags: MeterFlags,
-    /// Its number; all ones for all of them when deleting.
+    /// Its number; [`ALL_METERS`](super::ALL_METERS) for all of them when deleting.
     pub meter: u32,
     /// From which rate on it does what.
     pub bands: Vec<MeterBand>,
@@ -67,22 +67,11 @@ impl Body for MeterMod {
         let command = reader.u16("meter command")?.into();
         let flags = MeterFlags(reader.u16("meter flags")?);
         let meter = reader.u32("meter")?;
-        let mut bands = Vec::new();
-        while !reader.is_empty() {
-            let (kind, mut band) = reader.property("meter band")?;
-            bands.push(match kind {
-                DROP => MeterBand::Drop {
-                    rate: band.u32("rate")?,
-                    burst: band.u32("burst")?,
-                },
-                _ => MeterBand::Unknown(Property::new(kind, band)),
-            });
-        }
         Ok(Self {
             command,
             flags,
             meter,
-            bands,
+            bands: decode_bands(reader)?,
         })
     }
 
@@ -90,16 +79,35 @@ impl Body for MeterMod {
         writer.u16(self.command.into());
         writer.u16(self.flags.0);
         writer.u32(self.meter);
-        for band in &self.bands {
-            match band {
-                // Its four bytes of padding count into its length.
-                MeterBand::Drop { rate, burst } => writer.property(DROP, "a band", |writer| {
-                    writer.u32(*rate);
-                    writer.u32(*burst);
-                    writer.zeros(4);
-                }),
-                MeterBand::Unknown(band) => Property::encode_all(std::slice::from_ref(band), writer),
-            }
+        encode_bands(&self.bands, writer);
+    }
+}
+
+pub(super) fn decode_bands(reader: &mut Reader<'_>) -> Result<Vec<MeterBand>, DecodeError> {
+    let mut bands = Vec::new();
+    while !reader.is_empty() {
+        let (kind, mut band) = reader.property("meter band")?;
+        bands.push(match kind {
+            DROP => MeterBand::Drop {
+                rate: band.u32("rate")?,
+                burst: band.u32("burst")?,
+            },
+            _ => MeterBand::Unknown(Property::new(kind, band)),
+        });
+    }
+    Ok(bands)
+}
+
+pub(super) fn encode_bands(bands: &[MeterBand], writer: &mut Writer<'_>) {
+    for band in bands {
+        match band {
+            // Its four bytes of padding count into its length.
+            MeterBand::Drop { rate, burst } => writer.property(DROP, "a band", |writer| {
+                writer.u32(*rate);
+                writer.u32(*burst);
+                writer.zeros(4);
+            }),
+            MeterBand::Unknown(band) => Property::encode_all(std::slice::from_ref(band), writer),
         }
     }
 }

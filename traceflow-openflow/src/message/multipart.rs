@@ -3,13 +3,18 @@
 use super::flow_entry::{decode_aggregate, encode_aggregate};
 use super::flow_monitor::{FlowUpdate, MonitorRequest};
 use super::group::ALL_GROUPS;
-use super::{Body, FlowEntry, FlowFilter, GroupDesc, GroupStats, PortDesc, Statistics, TableDesc, TableFeatures};
+use super::{
+    Body, FlowEntry, FlowFilter, GroupDesc, GroupStats, MeterConfig, MeterFeatures, MeterStats, PortDesc, Statistics,
+    SwitchDesc, TableDesc, TableFeatures,
+};
 use crate::wire::{DecodeError, Problem, Reader, Writer, codes};
 use crate::{ONF, Port, Version};
 
 codes! {
     /// `ofp_multipart_type`, those that are read here.
     Kind: u16 {
+        /// OFPMP_DESC
+        Desc = 0 "desc",
         /// OFPMP_FLOW, from OpenFlow 1.5 on OFPMP_FLOW_DESC
         Flow = 1 "flow",
         /// OFPMP_AGGREGATE
@@ -18,6 +23,12 @@ codes! {
         Group = 6 "group",
         /// OFPMP_GROUP_DESC
         GroupDesc = 7 "group-desc",
+        /// OFPMP_METER
+        Meter = 9 "meter",
+        /// OFPMP_METER_CONFIG, from OpenFlow 1.5 on OFPMP_METER_DESC
+        MeterConfig = 10 "meter-config",
+        /// OFPMP_METER_FEATURES
+        MeterFeatures = 11 "meter-features",
         /// OFPMP_TABLE_FEATURES
         TableFeatures = 12 "table-features",
         /// OFPMP_PORT_DESC
@@ -41,6 +52,8 @@ const MORE: u16 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MultipartRequest {
+    /// Who made the switch.
+    Switch,
     /// The flows.
     Flows(FlowFilter),
     /// The counters of the flows together.
@@ -49,6 +62,12 @@ pub enum MultipartRequest {
     GroupStats(u32),
     /// This group; [`ALL_GROUPS`] for all of them, which is the only choice in OpenFlow 1.3.
     Groups(u32),
+    /// The counters of this meter; [`ALL_METERS`](super::ALL_METERS) for all of them.
+    MeterStats(u32),
+    /// This meter; [`ALL_METERS`](super::ALL_METERS) for all of them.
+    Meters(u32),
+    /// What meters there can be.
+    MeterFeatures,
     /// What the tables are called and can do.
     TableFeatures,
     /// How the tables are set; from OpenFlow 1.4 on.
@@ -79,6 +98,8 @@ pub struct MultipartReply {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MultipartBody {
+    /// Who made the switch.
+    Switch(SwitchDesc),
     /// Flows.
     Flows(Vec<FlowEntry>),
     /// The counters of flows together.
@@ -87,6 +108,12 @@ pub enum MultipartBody {
     GroupStats(Vec<GroupStats>),
     /// Groups.
     Groups(Vec<GroupDesc>),
+    /// Meters' counters.
+    MeterStats(Vec<MeterStats>),
+    /// Meters.
+    Meters(Vec<MeterConfig>),
+    /// What meters there can be.
+    MeterFeatures(MeterFeatures),
     /// What tables are called and can do.
     TableFeatures(Vec<TableFeatures>),
     /// How tables are set.
@@ -114,6 +141,8 @@ impl MultipartBody {
             (Self::Flows(all), Self::Flows(more)) => all.extend(more),
             (Self::GroupStats(all), Self::GroupStats(more)) => all.extend(more),
             (Self::Groups(all), Self::Groups(more)) => all.extend(more),
+            (Self::MeterStats(all), Self::MeterStats(more)) => all.extend(more),
+            (Self::Meters(all), Self::Meters(more)) => all.extend(more),
             (Self::TableFeatures(all), Self::TableFeatures(more)) => all.extend(more),
             (Self::Tables(all), Self::Tables(more)) => all.extend(more),
             (Self::Ports(all), Self::Ports(more)) => all.extend(more),
@@ -174,6 +203,10 @@ impl Body for MultipartRequest {
             Kind::Group => Self::GroupStats(reader.u32("group")?),
             Kind::GroupDesc if before_1_5 => Self::Groups(ALL_GROUPS),
             Kind::GroupDesc => Self::Groups(reader.u32("group")?),
+            Kind::Desc => Self::Switch,
+            Kind::Meter => Self::MeterStats(reader.u32("meter")?),
+            Kind::MeterConfig => Self::Meters(reader.u32("meter")?),
+            Kind::MeterFeatures => Self::MeterFeatures,
             // With a body it would change the tables.
             Kind::TableFeatures if reader.is_empty() => Self::TableFeatures,
             Kind::TableDesc => Self::Tables,
@@ -192,13 +225,15 @@ impl Body for MultipartRequest {
         let before_1_5 = writer.version() < Version::V1_5;
         match self {
             Self::Flows(filter) | Self::Aggregate(filter) => filter.encode(writer),
-            Self::GroupStats(group) => encode_number(*group, writer),
+            Self::GroupStats(number) | Self::MeterStats(number) | Self::Meters(number) => {
+                encode_number(*number, writer);
+            }
             Self::Groups(ALL_GROUPS) | Self::Ports(Port::ANY) if before_1_5 => {}
             Self::Groups(_) | Self::Ports(_) | Self::Tables if before_1_5 => {
                 writer.unsupported("asking for a single group or port, or how tables are set");
             }
             Self::Groups(number) | Self::Ports(Port(number)) => encode_number(*number, writer),
-            Self::TableFeatures | Self::Tables => {}
+            Self::Switch | Self::MeterFeatures | Self::TableFeatures | Self::Tables => {}
             Self::Monitor(request) => request.encode(writer),
             Self::Unknown { body, .. } => writer.bytes(body),
         }
@@ -212,6 +247,10 @@ impl MultipartRequest {
             Self::Aggregate(_) => Kind::Aggregate,
             Self::GroupStats(_) => Kind::Group,
             Self::Groups(_) => Kind::GroupDesc,
+            Self::Switch => Kind::Desc,
+            Self::MeterStats(_) => Kind::Meter,
+            Self::Meters(_) => Kind::MeterConfig,
+            Self::MeterFeatures => Kind::MeterFeatures,
             Self::TableFeatures => Kind::TableFeatures,
             Self::Tables => Kind::TableDesc,
             Self::Ports(_) => Kind::PortDesc,
@@ -235,6 +274,10 @@ impl Body for MultipartReply {
             Kind::Aggregate => MultipartBody::Aggregate(decode_aggregate(reader, version)?),
             Kind::Group => MultipartBody::GroupStats(entries(reader, GroupStats::decode)?),
             Kind::GroupDesc => MultipartBody::Groups(entries(reader, |reader| GroupDesc::decode(reader, version))?),
+            Kind::Desc => MultipartBody::Switch(SwitchDesc::decode(reader)?),
+            Kind::Meter => MultipartBody::MeterStats(entries(reader, MeterStats::decode)?),
+            Kind::MeterConfig => MultipartBody::Meters(entries(reader, MeterConfig::decode)?),
+            Kind::MeterFeatures => MultipartBody::MeterFeatures(MeterFeatures::decode(reader)?),
             Kind::TableFeatures => {
                 MultipartBody::TableFeatures(entries(reader, |reader| TableFeatures::decode(reader, version))?)
             }
@@ -259,6 +302,10 @@ impl Body for MultipartReply {
             MultipartBody::Aggregate(statistics) => encode_aggregate(statistics, writer),
             MultipartBody::GroupStats(groups) => groups.iter().for_each(|group| group.encode(writer)),
             MultipartBody::Groups(groups) => groups.iter().for_each(|group| group.encode(writer)),
+            MultipartBody::Switch(switch) => switch.encode(writer),
+            MultipartBody::MeterStats(meters) => meters.iter().for_each(|meter| meter.encode(writer)),
+            MultipartBody::Meters(meters) => meters.iter().for_each(|meter| meter.encode(writer)),
+            MultipartBody::MeterFeatures(features) => features.encode(writer),
             MultipartBody::TableFeatures(tables) => tables.iter().for_each(|table| table.encode(writer)),
             MultipartBody::Tables(tables) => tables.iter().for_each(|table| table.encode(writer)),
             MultipartBody::Ports(ports) => ports.iter().for_each(|port| port.encode(writer)),
@@ -275,6 +322,10 @@ impl MultipartBody {
             Self::Aggregate(_) => Kind::Aggregate,
             Self::GroupStats(_) => Kind::Group,
             Self::Groups(_) => Kind::GroupDesc,
+            Self::Switch(_) => Kind::Desc,
+            Self::MeterStats(_) => Kind::Meter,
+            Self::Meters(_) => Kind::MeterConfig,
+            Self::MeterFeatures(_) => Kind::MeterFeatures,
             Self::TableFeatures(_) => Kind::TableFeatures,
             Self::Tables(_) => Kind::TableDesc,
             Self::Ports(_) => Kind::PortDesc,

@@ -12,8 +12,8 @@ use traceflow_openflow::message::{
     FlowRemovedReason, FlowUpdate, GroupCommand, GroupDesc, GroupKind, GroupMod, GroupStats, Hello, Message, MeterBand,
     MeterCommand, MeterFlags, MeterMod, MonitorCancel, MonitorCommand, MonitorFlags, MonitorRequest, MonitoredFlow,
     MultipartBody, MultipartReply, MultipartRequest, NiciraPacketIn, PacketIn, PacketIn2, PacketInFormat,
-    PacketInReason, PacketOut, PortDesc, PortReason, PortStatus, Role, RoleMessage, SetControllerId, SetPacketInFormat,
-    Statistics, SwitchConfig, TableDesc, TlvMapping, TlvTable, TlvTableCommand, TlvTableMod, Tuple,
+    PacketInReason, PacketOut, PortDesc, PortReason, PortStatus, Role, RoleMessage, Selection, SetControllerId,
+    SetPacketInFormat, Statistics, SwitchConfig, TableDesc, TlvMapping, TlvTable, TlvTableCommand, TlvTableMod, Tuple,
 };
 use traceflow_openflow::{Port, Version};
 
@@ -224,6 +224,7 @@ fn changes(version: Version) -> Vec<Message> {
             group: 1,
             command_bucket: u32::MAX,
             buckets: buckets(),
+            selection: (version == Version::V1_5).then(|| Selection::hash([Field::OXM_OF_IPV4_SRC])),
             properties: Vec::new(),
         }),
         Message::MeterMod(MeterMod {
@@ -339,6 +340,7 @@ fn answers(version: Version) -> Vec<MultipartBody> {
         kind: GroupKind::Select,
         group: 1,
         buckets: buckets(),
+        selection: (version == Version::V1_5).then(Selection::datapath_hash),
         properties: Vec::new(),
     };
     let mut answers = vec![

@@ -16,10 +16,11 @@ use traceflow_openflow::matching::{FieldMatch, Match};
 use traceflow_openflow::message::{
     ALL_GROUPS, AsyncConfig, Bucket, BucketCounters, BundleControl, BundleFlags, CtFlush, Echo, ErrorMessage,
     EthernetFeatures, FeaturesReply, FlowEntry, FlowFilter, FlowFlags, FlowMod, FlowRemoved, FlowUpdate, GroupDesc,
-    GroupMod, GroupStats, Hello, Message, MeterBand, MeterFlags, MeterMod, MonitorCancel, MonitorFlags, MonitorRequest,
-    MonitoredFlow, MultipartBody, MultipartReply, MultipartRequest, NiciraPacketIn, PacketIn, PacketIn2, PacketOut,
-    PortDesc, PortStatus, RoleMessage, SetControllerId, SetPacketInFormat, Statistics, SwitchConfig, TableDesc,
-    TableFeatures, TlvMapping, TlvTable, TlvTableMod, Tuple, UnknownStatistic,
+    GroupMod, GroupStats, Hello, Message, MeterBand, MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterStats,
+    MonitorCancel, MonitorFlags, MonitorRequest, MonitoredFlow, MultipartBody, MultipartReply, MultipartRequest,
+    NiciraPacketIn, PacketIn, PacketIn2, PacketOut, PortDesc, PortStatus, RoleMessage, Selection, SelectionMethod,
+    SetControllerId, SetPacketInFormat, Statistics, SwitchConfig, SwitchDesc, TableDesc, TableFeatures, TlvMapping,
+    TlvTable, TlvTableMod, Tuple, UnknownStatistic,
 };
 use traceflow_openflow::wire::Property;
 use traceflow_openflow::{NICIRA, Port, Version};
@@ -99,6 +100,7 @@ fn multipart_in_1_3(body: &mut MultipartBody) {
             }
         }
         MultipartBody::Groups(groups) => groups.iter_mut().for_each(|group| {
+            group.selection = None;
             group.properties.clear();
             group.buckets.iter_mut().for_each(bucket_in_1_3);
         }),
@@ -575,12 +577,57 @@ fn spec() -> impl Strategy<Value = Spec> {
     })
 }
 
-fn meter_mod() -> impl Strategy<Value = MeterMod> {
+fn meter_bands() -> impl Strategy<Value = Vec<MeterBand>> {
     let band = prop_oneof![
         any::<(u32, u32)>().prop_map(|(rate, burst)| MeterBand::Drop { rate, burst }),
         (2_u16..9, bytes(12)).prop_map(|(kind, body)| MeterBand::Unknown(Property { kind, body })),
     ];
-    (any::<(u16, u16, u32)>(), collection::vec(band, 0..3)).prop_map(|((command, flags, meter), bands)| MeterMod {
+    collection::vec(band, 0..3)
+}
+
+fn meter_config() -> impl Strategy<Value = MeterConfig> {
+    (any::<(u16, u32)>(), meter_bands()).prop_map(|((flags, meter), bands)| MeterConfig {
+        meter,
+        flags: MeterFlags(flags),
+        bands,
+    })
+}
+
+fn meter_stats() -> impl Strategy<Value = MeterStats> {
+    let band = (count(), count()).prop_map(|(packets, bytes)| BucketCounters { packets, bytes });
+    (any::<(u32, u32, u64, u64)>(), duration(), collection::vec(band, 0..3)).prop_map(
+        |((meter, flows, packets, bytes), duration, bands)| MeterStats {
+            meter,
+            flows,
+            packets,
+            bytes,
+            duration,
+            bands,
+        },
+    )
+}
+
+fn meter_features() -> impl Strategy<Value = MeterFeatures> {
+    any::<(u32, u32, u32, u8, u8)>().prop_map(
+        |(max_meters, bands, capabilities, max_bands, max_color)| MeterFeatures {
+            max_meters,
+            bands,
+            capabilities,
+            max_bands,
+            max_color,
+        },
+    )
+}
+
+fn switch_desc() -> impl Strategy<Value = SwitchDesc> {
+    "[A-Za-z]{0,31}".prop_map(|software| SwitchDesc {
+        software,
+        ..SwitchDesc::default()
+    })
+}
+
+fn meter_mod() -> impl Strategy<Value = MeterMod> {
+    (any::<(u16, u16, u32)>(), meter_bands()).prop_map(|((command, flags, meter), bands)| MeterMod {
         command: command.into(),
         flags: MeterFlags(flags),
         meter,
@@ -686,16 +733,30 @@ fn buckets() -> impl Strategy<Value = Vec<Bucket>> {
     collection::vec(bucket, 0..3)
 }
 
+fn selection() -> impl Strategy<Value = Selection> {
+    let method = prop_oneof![
+        Just(SelectionMethod::Hash),
+        Just(SelectionMethod::DatapathHash),
+        "[a-c]{1,15}".prop_map(SelectionMethod::Other),
+    ];
+    (method, any::<u64>(), matching()).prop_map(|(method, parameter, fields)| Selection {
+        method,
+        parameter,
+        fields,
+    })
+}
+
 fn group_mod() -> impl Strategy<Value = GroupMod> {
     // Few with properties, which OpenFlow 1.3 refuses.
-    let properties = prop_oneof![3 => Just(Vec::new()), 1 => properties(0..9)];
+    let properties = prop_oneof![3 => Just((None, Vec::new())), 1 => (option::of(selection()), properties(0..9))];
     (any::<(u16, u8, u32, u32)>(), buckets(), properties).prop_map(
-        |((command, kind, group, command_bucket), buckets, properties)| GroupMod {
+        |((command, kind, group, command_bucket), buckets, (selection, properties))| GroupMod {
             command: command.into(),
             kind: kind.into(),
             group,
             command_bucket,
             buckets,
+            selection,
             properties,
         },
     )
@@ -736,6 +797,10 @@ fn multipart_request() -> impl Strategy<Value = MultipartRequest> {
         flow_filter().prop_map(MultipartRequest::Aggregate),
         any::<u32>().prop_map(MultipartRequest::GroupStats),
         prop_oneof![Just(ALL_GROUPS), any::<u32>()].prop_map(MultipartRequest::Groups),
+        any::<u32>().prop_map(MultipartRequest::MeterStats),
+        any::<u32>().prop_map(MultipartRequest::Meters),
+        Just(MultipartRequest::Switch),
+        Just(MultipartRequest::MeterFeatures),
         Just(MultipartRequest::TableFeatures),
         Just(MultipartRequest::Tables),
         prop_oneof![Just(Port::ANY), any::<u32>().prop_map(Port)].prop_map(MultipartRequest::Ports),
@@ -750,6 +815,10 @@ fn multipart_body() -> impl Strategy<Value = MultipartBody> {
         statistics().prop_map(MultipartBody::Aggregate),
         collection::vec(group_stats(), 0..3).prop_map(MultipartBody::GroupStats),
         collection::vec(group_desc(), 0..3).prop_map(MultipartBody::Groups),
+        collection::vec(meter_stats(), 0..3).prop_map(MultipartBody::MeterStats),
+        collection::vec(meter_config(), 0..3).prop_map(MultipartBody::Meters),
+        meter_features().prop_map(MultipartBody::MeterFeatures),
+        switch_desc().prop_map(MultipartBody::Switch),
         collection::vec(table_features(), 0..3).prop_map(MultipartBody::TableFeatures),
         collection::vec(table_desc(), 0..3).prop_map(MultipartBody::Tables),
         collection::vec(port_desc(), 0..3).prop_map(MultipartBody::Ports),
@@ -802,12 +871,15 @@ fn group_stats() -> impl Strategy<Value = GroupStats> {
 }
 
 fn group_desc() -> impl Strategy<Value = GroupDesc> {
-    (any::<(u8, u32)>(), buckets(), properties(0..9)).prop_map(|((kind, group), buckets, properties)| GroupDesc {
-        kind: kind.into(),
-        group,
-        buckets,
-        properties,
-    })
+    (any::<(u8, u32)>(), buckets(), option::of(selection()), properties(0..9)).prop_map(
+        |((kind, group), buckets, selection, properties)| GroupDesc {
+            kind: kind.into(),
+            group,
+            buckets,
+            selection,
+            properties,
+        },
+    )
 }
 
 fn table_features() -> impl Strategy<Value = TableFeatures> {
