@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use traceflow_openflow::Version;
+use traceflow_openflow::matching::FieldMatch;
 use traceflow_openflow::message::{FeaturesReply, FlowMod, Hello, Message};
 
 /// Conditions that a flow can have, as ovs-ofctl reads them.
@@ -116,6 +117,12 @@ fn difference(version: Version, text: &str, bytes: &[u8]) -> Option<String> {
     };
     if format!("{message:?}").contains("Unknown") {
         return Some(format!("{text}: has something unknown: {message:?}"));
+    }
+    if let Message::FlowMod(flow) = &message {
+        let known = |condition: &FieldMatch| condition.field.maskable().is_some();
+        if let Some(unknown) = flow.matching.fields.iter().find(|condition| !known(condition)) {
+            return Some(format!("{text}: has an unknown field: {unknown:?}"));
+        }
     }
     let mut ours = Vec::new();
     if let Err(error) = message.encode(version, header.xid, &mut ours) {

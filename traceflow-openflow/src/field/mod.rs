@@ -113,7 +113,11 @@ impl Field {
 
     /// How many bytes its value takes on the wire.
     pub fn bytes(self) -> Option<usize> {
-        self.bits().map(|bits| usize::from(bits.div_ceil(8)))
+        self.bits().map(|bits| match bits {
+            // No field takes three bytes: the 20 bits of a label stand in four.
+            17..=32 => 4,
+            bits => usize::from(bits.div_ceil(8)),
+        })
     }
 
     /// Whether a switch accepts a mask in a match. None for an unknown field.
@@ -275,6 +279,13 @@ mod tests {
         assert!(Field::NXM_OF_ETH_TYPE.is_same(Field::OXM_OF_ETH_TYPE));
         assert!(!Field::register(1).is_same(Field::register(2)));
         assert!(!Field::new(0x8000, 99).is_same(Field::new(0x8000, 98)));
+    }
+
+    #[test]
+    fn a_label_of_20_bits_takes_four_bytes() {
+        assert_eq!(Field::OXM_OF_IPV6_FLABEL.bytes(), Some(4));
+        assert_eq!(Value::new(Field::OXM_OF_MPLS_LABEL, 100).bytes(), [0, 0, 0, 100]);
+        assert_eq!(Field::OXM_OF_TUNNEL_ID.bytes(), Some(8));
     }
 
     #[test]

@@ -170,6 +170,8 @@ const OF: u16 = 0x8000;
 const NXM0: u16 = 0;
 const NXM1: u16 = 1;
 const PACKET_REGISTERS: u16 = 0x8001;
+const ERICSSON: u16 = 0x1000;
+const NSH: u32 = 0x005a_d650;
 const NICIRA: u32 = 0x0000_2320;
 const ONF: u32 = 0x4f4e_4600;
 
@@ -308,6 +310,20 @@ fields! {
     NXOXM_ET_ERSPAN_HWID:   of_experimenter(NICIRA, 14), 6,  true,  "tun_erspan_hwid", Hexadecimal;
     NXOXM_ET_GTPU_FLAGS:    of_experimenter(NICIRA, 15), 8,  true,  "tun_gtpu_flags",  Hexadecimal;
     NXOXM_ET_GTPU_MSGTYPE:  of_experimenter(NICIRA, 16), 8,  true,  "tun_gtpu_msgtype", Decimal;
+    ERICOXM_OF_ICMPV6_ND_RESERVED: new(ERICSSON, 1),     32, true,  "nd_reserved",     Decimal;
+    ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE: new(ERICSSON, 2), 8,  true,  "nd_options_type", Decimal;
+
+    NXOXM_NSH_FLAGS:        of_experimenter(NSH, 1),     8,  true,  "nsh_flags",       Decimal;
+    NXOXM_NSH_MDTYPE:       of_experimenter(NSH, 2),     8,  false, "nsh_mdtype",      Decimal;
+    NXOXM_NSH_NP:           of_experimenter(NSH, 3),     8,  false, "nsh_np",          Decimal;
+    NXOXM_NSH_SPI:          of_experimenter(NSH, 4),     24, true,  "nsh_spi",         Hexadecimal;
+    NXOXM_NSH_SI:           of_experimenter(NSH, 5),     8,  true,  "nsh_si",          Decimal;
+    NXOXM_NSH_C1:           of_experimenter(NSH, 6),     32, true,  "nsh_c1",          Hexadecimal;
+    NXOXM_NSH_C2:           of_experimenter(NSH, 7),     32, true,  "nsh_c2",          Hexadecimal;
+    NXOXM_NSH_C3:           of_experimenter(NSH, 8),     32, true,  "nsh_c3",          Hexadecimal;
+    NXOXM_NSH_C4:           of_experimenter(NSH, 9),     32, true,  "nsh_c4",          Hexadecimal;
+    NXOXM_NSH_TTL:          of_experimenter(NSH, 10),    8,  false, "nsh_ttl",         Decimal;
+
     ONFOXM_ET_TCP_FLAGS:    of_experimenter(ONF, 42),    12, true,  "tcp_flags",       TcpFlags;
     ONFOXM_ET_ACTSET_OUTPUT: of_experimenter(ONF, 43),   32, false, "actset_output",   Port;
 }
