@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::Version;
 use crate::action::{Action, List};
+use crate::text::Hex;
 use crate::wire::{DecodeError, Reader, Writer, codes};
 
 /// One instruction of a flow.
@@ -156,9 +157,7 @@ impl fmt::Display for Instruction {
             Self::ClearActions => f.write_str("clear_actions"),
             Self::Meter(meter) => write!(f, "meter:{meter}"),
             Self::Unknown { kind, body } => {
-                write!(f, "unknown_instruction({kind},")?;
-                body.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                f.write_str(")")
+                write!(f, "unknown_instruction({kind},{})", Hex(body))
             }
         }
     }

@@ -46,6 +46,7 @@ pub mod instruction;
 pub mod matching;
 pub mod message;
 mod port;
+mod text;
 mod version;
 pub mod wire;
 

@@ -213,7 +213,40 @@ impl fmt::Display for FieldMatch {
     }
 }
 
+/// A packet's metadata as ovs-ofctl shows it: registers one by one, in whichever width they stand.
+pub(crate) struct Metadata<'a>(pub(crate) &'a Match);
+
+impl fmt::Display for Metadata<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let single = |condition: &FieldMatch| match register_lanes(condition.field) {
+            Some((first, lanes)) if lanes > 1 => condition.registers(first, lanes),
+            _ => vec![condition.clone()],
+        };
+        let fields = self.0.fields.iter().flat_map(single).collect();
+        write!(f, "{}", Match { fields })
+    }
+}
+
 impl FieldMatch {
+    /// What it says about each of `lanes` registers from `first` on.
+    fn registers(&self, first: u8, lanes: u8) -> Vec<Self> {
+        let mask = self.mask.as_ref().map_or(Some(u128::MAX), Value::number);
+        let (Some(value), Some(mask)) = (self.value.number(), mask) else {
+            return vec![self.clone()];
+        };
+        let register = |lane: u8| {
+            let lower = 32 * u32::from(lanes - 1 - lane);
+            let (value, mask) = ((value >> lower) as u32, (mask >> lower) as u32);
+            let field = Field::register(first + lane);
+            (mask != 0).then(|| Self {
+                field,
+                value: Value::new(field, value.into()),
+                mask: (mask != u32::MAX).then(|| Value::new(field, mask.into())),
+            })
+        };
+        (0..lanes).filter_map(register).collect()
+    }
+
     /// Bit 12 says that there is a VLAN header, the lower ones which VLAN (OpenFlow 1.5.1, 7.2.3.8).
     fn fmt_vlan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value.number().unwrap_or(0);
@@ -286,6 +319,9 @@ mod tests {
         assert_eq!(metadata.register(2), None);
         assert_eq!(Match::new().with(Field::wide_register(1), 7).register(7), Some(7));
         assert_eq!(metadata.to_string(), "xreg0=0x10300000001,ct_state=new|trk");
+        assert_eq!(Metadata(&metadata).to_string(), "reg0=0x103,reg1=0x1,ct_state=new|trk");
+        let wide = Match::new().with_masked(Field::wide_register(0), 7 << 32, 0xffff_ffff_u128 << 32 | 0xff);
+        assert_eq!(Metadata(&wide).to_string(), "reg2=0x7,reg3=0x0/0xff");
     }
 
     #[test]

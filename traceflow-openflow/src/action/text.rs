@@ -7,6 +7,7 @@ use super::{Action, Conntrack, Controller, Destination, Learn, Nat, NatFlags, Se
 use crate::Port;
 use crate::field::{Field, Subfield, Value};
 use crate::message::PacketInReason;
+use crate::text::{Dotted, Hex};
 
 /// A list of actions, separated by commas; `drop` if there are none.
 pub(crate) struct List<'a>(pub(crate) &'a [Action]);
@@ -48,7 +49,7 @@ impl fmt::Display for Action {
             Self::Controller(controller) => write!(f, "{controller}"),
             Self::Conjunction { id, clause, clauses } => write!(f, "conjunction({id},{clause}/{clauses})"),
             Self::Learn(learn) => write!(f, "{learn}"),
-            Self::Note(note) => write!(f, "note:{}", dotted(note)),
+            Self::Note(note) => write!(f, "note:{}", Dotted(note)),
             Self::Clone(actions) => write!(f, "clone({})", List(actions)),
             Self::DecTtl => f.write_str("dec_ttl"),
             Self::Meter(meter) => write!(f, "meter:{meter}"),
@@ -56,9 +57,7 @@ impl fmt::Display for Action {
             Self::PopVlan => f.write_str("pop_vlan"),
             Self::Exit => f.write_str("exit"),
             Self::Unknown { kind, body } => {
-                write!(f, "unknown({kind},")?;
-                body.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                f.write_str(")")
+                write!(f, "unknown({kind},{})", Hex(body))
             }
         }
     }
@@ -71,11 +70,6 @@ fn resubmit(f: &mut fmt::Formatter<'_>, port: Option<Port>, table: Option<u8>, c
     }
     let table = table.map(|table| table.to_string()).unwrap_or_default();
     write!(f, "resubmit({port},{table}{})", if conntrack { ",ct" } else { "" })
-}
-
-fn dotted(bytes: &[u8]) -> String {
-    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes.join(".")
 }
 
 /// `name(first,second)` of the parts that are there.
@@ -172,7 +166,7 @@ impl fmt::Display for Controller {
             (self.reason != PacketInReason::Action).then(|| format!("reason={}", self.reason)),
             (self.max_len != u16::MAX).then(|| format!("max_len={}", self.max_len)),
             (self.id != 0).then(|| format!("id={}", self.id)),
-            (!self.userdata.is_empty()).then(|| format!("userdata={}", dotted(&self.userdata))),
+            (!self.userdata.is_empty()).then(|| format!("userdata={}", Dotted(&self.userdata))),
             flag(self.pause, "pause"),
             self.meter.map(|meter| format!("meter_id={meter}")),
         ];

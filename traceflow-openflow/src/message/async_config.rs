@@ -1,6 +1,8 @@
 //! `OFPT_SET_ASYNC` and `OFPT_GET_ASYNC_REPLY`.
 
-use super::Body;
+use std::fmt;
+
+use super::{Body, FlowRemovedReason, PacketInReason, PortReason};
 use crate::Version;
 use crate::wire::{DecodeError, Reader, Writer, codes};
 
@@ -96,6 +98,33 @@ impl Body for AsyncConfig {
         }
         for (kind, mask) in &self.masks {
             writer.property((*kind).into(), "async property", |writer| writer.u32(*mask));
+        }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, mask) in &self.masks {
+            write!(f, "\n {kind}: ")?;
+            match mask {
+                0 => f.write_str("(off)")?,
+                mask => {
+                    let reasons = (0..32_u8).filter(|reason| mask >> reason & 1 != 0);
+                    let names: Vec<String> = reasons.map(|reason| kind.reason(reason)).collect();
+                    f.write_str(&names.join(" "))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsyncKind {
+    /// What the bit of this number stands for.
+    fn reason(self, number: u8) -> String {
+        match self {
+            Self::PacketIn | Self::SecondaryPacketIn => PacketInReason::from(number).to_string(),
+            Self::PortStatus | Self::SecondaryPortStatus => PortReason::from(number).to_string(),
+            Self::FlowRemoved | Self::SecondaryFlowRemoved => FlowRemovedReason::from(number).to_string(),
+            _ => number.to_string(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Bundles: messages that take effect together or not at all.
 
-use super::{Body, HEADER, Header, Message};
+use crate::text::{Bits, Number};
+use std::fmt;
+
+use super::{Body, HEADER, Header, Message, Within};
 use crate::Version;
 use crate::wire::{DecodeError, EncodeError, Property, Reader, Writer, codes};
 
@@ -18,6 +21,17 @@ impl BundleFlags {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+impl fmt::Display for BundleFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = Bits {
+            bits: self.0.into(),
+            names: &["atomic", "ordered"],
+            separator: " ",
+        };
+        write!(f, "{bits}")
     }
 }
 
@@ -71,6 +85,17 @@ impl Body for BundleControl {
         writer.u16(self.step.into());
         writer.u16(self.flags.0);
         Property::encode_all(&self.properties, writer);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = self.step.to_string().to_uppercase();
+        write!(
+            f,
+            "\n bundle_id={} type={step} flags={}",
+            Number(self.bundle.into()),
+            self.flags
+        )?;
+        Property::describe_all(&self.properties, f)
     }
 }
 
@@ -139,6 +164,17 @@ impl Body for BundleAdd {
             writer.pad(start);
             Property::encode_all(&self.properties, writer);
         }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "\n bundle_id={} flags={}\n{}",
+            Number(self.bundle.into()),
+            self.flags,
+            Within(&self.message)
+        )?;
+        Property::describe_all(&self.properties, f)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `OFPT_SET_CONFIG` and `OFPT_GET_CONFIG_REPLY`.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
 use crate::wire::{DecodeError, Reader, Writer};
@@ -27,6 +29,15 @@ impl Body for SwitchConfig {
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.u16(self.flags);
         writer.u16(self.miss_send_len);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fragments = ["normal", "drop", "reassemble", "nx-match"][usize::from(self.flags & 3)];
+        write!(f, " frags={fragments} miss_send_len={}", self.miss_send_len)?;
+        match self.flags & !3 {
+            0 => Ok(()),
+            flags => write!(f, " flags={flags:#x}"),
+        }
     }
 }
 

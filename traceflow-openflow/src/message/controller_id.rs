@@ -1,5 +1,7 @@
 //! `NXT_SET_CONTROLLER_ID` and `NXT_SET_PACKET_IN_FORMAT`: which packet-ins this connection gets, and how.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
 use crate::wire::{DecodeError, Reader, Writer, codes};
@@ -24,6 +26,10 @@ impl Body for SetControllerId {
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.zeros(6);
         writer.u16(self.id);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " id={}", self.id)
     }
 }
 
@@ -55,6 +61,10 @@ impl Body for SetPacketInFormat {
 
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.u32(self.format.into());
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " format={}", self.format)
     }
 }
 

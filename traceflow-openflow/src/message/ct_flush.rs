@@ -1,5 +1,6 @@
 //! `NXT_CT_FLUSH` and `NXT_CT_FLUSH_ZONE`: forgetting tracked connections.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::Body;
@@ -24,6 +25,10 @@ impl Body for CtFlushZone {
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.zeros(6);
         writer.u16(self.zone);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " zone_id={}", self.zone)
     }
 }
 
@@ -109,6 +114,22 @@ impl Body for CtFlush {
         }
         Property::encode_all(&self.unknown, writer);
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(zone) = self.zone {
+            write!(f, " zone={zone}")?;
+        }
+        let protocol = (self.protocol != 0).then(|| format!("ct_nw_proto={}", self.protocol));
+        let original = self.original.unwrap_or_default().parts().into_iter().chain(protocol);
+        let original: Vec<String> = original.collect();
+        if !original.is_empty() || self.reply.is_some() {
+            write!(f, " '{}'", original.join(","))?;
+        }
+        if let Some(reply) = &self.reply {
+            write!(f, " '{}'", reply.parts().join(","))?;
+        }
+        Property::describe_all(&self.unknown, f)
+    }
 }
 
 impl Tuple {
@@ -153,6 +174,26 @@ impl Tuple {
                 writer.property(kind, "part of a tuple", |writer| writer.u8(number));
             }
         }
+    }
+}
+
+impl Tuple {
+    /// What is compared, in the words of ovs-ofctl.
+    fn parts(&self) -> Vec<String> {
+        let address = |ipv4: &str, ipv6: &str, address: Option<IpAddr>| {
+            address.map(|address| format!("{}={address}", if address.is_ipv4() { ipv4 } else { ipv6 }))
+        };
+        let number = |name: &str, number: Option<u16>| number.map(|number| format!("{name}={number}"));
+        let parts = [
+            address("ct_nw_src", "ct_ipv6_src", self.source),
+            address("ct_nw_dst", "ct_ipv6_dst", self.destination),
+            number("ct_tp_src", self.source_port),
+            number("ct_tp_dst", self.destination_port),
+            number("icmp_id", self.icmp_id),
+            number("icmp_type", self.icmp_type.map(Into::into)),
+            number("icmp_code", self.icmp_code.map(Into::into)),
+        ];
+        parts.into_iter().flatten().collect()
     }
 }
 

@@ -1,7 +1,10 @@
 //! `OFPT_ECHO_REQUEST` and `OFPT_ECHO_REPLY`.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
+use crate::text::Hex;
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// Data that comes back as it was sent.
@@ -20,6 +23,13 @@ impl Body for Echo {
 
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.bytes(&self.data);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.data.len() {
+            0 => Ok(()),
+            length => write!(f, " {length} bytes of payload: {}", Hex(&self.data)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `OFPT_ERROR`.
 
+use super::Within;
 use std::fmt;
 
 use super::{Body, HEADER, Header};
@@ -8,6 +9,9 @@ use crate::{NICIRA, Version};
 
 /// The type of an experimenter's error.
 const EXPERIMENTER: u16 = 0xffff;
+
+/// The type of a failed hello.
+const HELLO_FAILED: u16 = 0;
 
 /// A request that could not be met.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,6 +94,16 @@ impl Body for ErrorMessage {
             writer.u32(experimenter);
         }
         writer.bytes(&self.data);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " {self}")?;
+        match self.kind {
+            _ if self.data.is_empty() => Ok(()),
+            // Of a failed hello it is text (OpenFlow 1.5.1, 7.5.4.2).
+            HELLO_FAILED => write!(f, "\n {}", String::from_utf8_lossy(&self.data).escape_debug()),
+            _ => write!(f, "\n{}", Within(&self.data)),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! `OFPT_FEATURES_REPLY`.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
+use crate::text::Bits;
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// What the switch is.
@@ -18,6 +21,21 @@ pub struct FeaturesReply {
     /// `OFPC_*` bits.
     pub capabilities: u32,
 }
+
+/// `ofp_capabilities`, from the lowest bit on
+const CAPABILITIES: [&str; 11] = [
+    "FLOW_STATS",
+    "TABLE_STATS",
+    "PORT_STATS",
+    "GROUP_STATS",
+    "",
+    "IP_REASM",
+    "QUEUE_STATS",
+    "",
+    "PORT_BLOCKED",
+    "BUNDLES",
+    "FLOW_MONITORING",
+];
 
 impl Body for FeaturesReply {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
@@ -42,5 +60,22 @@ impl Body for FeaturesReply {
         writer.zeros(2);
         writer.u32(self.capabilities);
         writer.zeros(4);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            " dpid:{:016x}\nn_tables:{}, n_buffers:{}",
+            self.datapath_id, self.tables, self.buffers
+        )?;
+        if self.auxiliary_id != 0 {
+            write!(f, ", auxiliary_id:{}", self.auxiliary_id)?;
+        }
+        let capabilities = Bits {
+            bits: self.capabilities,
+            names: &CAPABILITIES,
+            separator: " ",
+        };
+        write!(f, "\ncapabilities: {capabilities}")
     }
 }

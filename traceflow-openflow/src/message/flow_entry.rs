@@ -1,5 +1,6 @@
 //! `OFPMP_FLOW` (in 1.5 `OFPMP_FLOW_DESC`) and `OFPMP_AGGREGATE`: flows and their counters.
 
+use crate::text::{Count, Seconds};
 use std::fmt;
 
 use super::statistics::{decode_count, decode_duration, encode_count, encode_duration, encode_entry, entry};
@@ -214,6 +215,97 @@ impl fmt::Display for FlowEntry {
         }
         write!(f, " actions={}", Instructions(&self.instructions))
     }
+}
+
+impl FlowEntry {
+    /// With its counters, as ovs-ofctl lists flows.
+    pub(super) fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Statistics {
+            duration,
+            idle,
+            packets,
+            bytes,
+            ..
+        } = self.statistics;
+        write!(f, "cookie={:#x}", self.cookie)?;
+        if let Some(duration) = duration {
+            write!(f, ", duration={}", Seconds(duration))?;
+        }
+        write!(
+            f,
+            ", table={}, n_packets={}, n_bytes={}",
+            self.table,
+            Count(packets),
+            Count(bytes)
+        )?;
+        for (name, timeout) in [("idle_timeout", self.idle_timeout), ("hard_timeout", self.hard_timeout)] {
+            if timeout != 0 {
+                write!(f, ", {name}={timeout}")?;
+            }
+        }
+        f.write_str(", ")?;
+        self.flags.names().try_for_each(|name| write!(f, "{name} "))?;
+        if self.importance != 0 {
+            write!(f, "importance={}, ", self.importance)?;
+        }
+        if let Some(idle) = idle {
+            write!(f, "idle_age={}, ", idle.as_secs())?;
+        }
+        if describe_match(self.priority, &self.matching, f)? {
+            f.write_str(" ")?;
+        }
+        write!(f, "actions={}", Instructions(&self.instructions))
+    }
+}
+
+/// The priority that a flow has if none is given.
+pub(super) const DEFAULT_PRIORITY: u16 = 0x8000;
+
+/// `priority=7,tcp`, without what is the default, and whether there was anything to write.
+pub(super) fn describe_match(priority: u16, matching: &Match, f: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
+    match (priority, matching.fields.is_empty()) {
+        (DEFAULT_PRIORITY, true) => return Ok(false),
+        (DEFAULT_PRIORITY, false) => write!(f, "{matching}")?,
+        (priority, true) => write!(f, "priority={priority}")?,
+        (priority, false) => write!(f, "priority={priority},{matching}")?,
+    }
+    Ok(true)
+}
+
+impl FlowFilter {
+    pub(super) fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.table != 0xff {
+            write!(f, " table={}", self.table)?;
+        }
+        if self.out_port != Port::ANY {
+            write!(f, " out_port={}", self.out_port)?;
+        }
+        if self.out_group != u32::MAX {
+            write!(f, " out_group={}", self.out_group)?;
+        }
+        if (self.cookie, self.cookie_mask) != (0, 0) {
+            write!(f, " cookie={:#x}/{:#x}", self.cookie, self.cookie_mask)?;
+        }
+        match &self.matching {
+            all if all.fields.is_empty() => Ok(()),
+            matching => write!(f, " {matching}"),
+        }
+    }
+}
+
+/// ` packet_count=5 byte_count=500 flow_count=2`
+pub(super) fn describe_aggregate(statistics: &Statistics, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Statistics {
+        packets, bytes, flows, ..
+    } = statistics;
+    let flows = flows.map(u64::from);
+    write!(
+        f,
+        " packet_count={} byte_count={} flow_count={}",
+        Count(*packets),
+        Count(*bytes),
+        Count(flows)
+    )
 }
 
 /// The counters of several flows together.

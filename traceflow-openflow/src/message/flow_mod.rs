@@ -1,5 +1,6 @@
 //! `OFPT_FLOW_MOD`.
 
+use super::flow_entry::{DEFAULT_PRIORITY, describe_match};
 use std::fmt;
 
 use super::{Body, NO_BUFFER};
@@ -173,6 +174,54 @@ impl Body for FlowMod {
         });
         self.matching.encode(writer);
         Instruction::encode_list(&self.instructions, writer);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.command {
+            FlowCommand::Add => f.write_str(" ADD")?,
+            FlowCommand::Modify => f.write_str(" MOD")?,
+            FlowCommand::ModifyStrict => f.write_str(" MOD_STRICT")?,
+            FlowCommand::Delete => f.write_str(" DEL")?,
+            FlowCommand::DeleteStrict => f.write_str(" DEL_STRICT")?,
+            FlowCommand::Other(command) => write!(f, " command {command}")?,
+        }
+        if self.table != 0 {
+            write!(f, " table:{}", self.table)?;
+        }
+        if self.priority != DEFAULT_PRIORITY || !self.matching.fields.is_empty() {
+            f.write_str(" ")?;
+            describe_match(self.priority, &self.matching, f)?;
+        }
+        self.describe_terms(f)?;
+        write!(f, " actions={}", Instructions(&self.instructions))
+    }
+}
+
+impl FlowMod {
+    fn describe_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.cookie, self.cookie_mask) {
+            (0, 0) => {}
+            (cookie, 0) => write!(f, " cookie:{cookie:#x}")?,
+            (cookie, mask) => write!(f, " cookie:{cookie:#x}/{mask:#x}")?,
+        }
+        let terms = [
+            ("idle", self.idle_timeout),
+            ("hard", self.hard_timeout),
+            ("importance", self.importance),
+        ];
+        for (name, term) in terms.into_iter().filter(|(_, term)| *term != 0) {
+            write!(f, " {name}:{term}")?;
+        }
+        if self.out_port != Port::ANY {
+            write!(f, " out_port:{}", self.out_port)?;
+        }
+        if self.out_group != ANY_GROUP {
+            write!(f, " out_group:{}", self.out_group)?;
+        }
+        if let Some(buffer) = self.buffer {
+            write!(f, " buf:{buffer:#x}")?;
+        }
+        self.flags.names().try_for_each(|name| write!(f, " {name}"))
     }
 }
 

@@ -1,8 +1,12 @@
 //! `OFPMP_FLOW_MONITOR`: being told how flows change. In OpenFlow 1.3 an extension of the ONF's.
 
-use super::Body;
+use crate::text::{Bits, Number};
+use std::fmt;
+
+use super::flow_entry::describe_match;
 use super::statistics::{encode_entry, entry};
-use crate::instruction::Instruction;
+use super::{Body, FlowRemovedReason};
+use crate::instruction::{Instruction, Instructions};
 use crate::matching::Match;
 use crate::wire::{DecodeError, Problem, Reader, Writer, codes};
 use crate::{Port, Version};
@@ -123,6 +127,36 @@ impl MonitorRequest {
     }
 }
 
+/// `ofp_flow_monitor_flags`, from the lowest bit on
+const FLAGS: [&str; 7] = ["initial", "add", "delete", "modify", "actions", "no-abbrev", "own"];
+
+impl fmt::Display for MonitorRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = Bits {
+            bits: self.flags.0.into(),
+            names: &FLAGS,
+            separator: ",",
+        };
+        write!(f, "id={} flags={flags}", self.monitor)?;
+        if self.command != MonitorCommand::Add {
+            write!(f, " command={}", self.command)?;
+        }
+        if self.out_port != Port::ANY {
+            write!(f, " out_port={}", self.out_port)?;
+        }
+        if self.out_group != u32::MAX {
+            write!(f, " out_group={}", self.out_group)?;
+        }
+        if self.table != 0xff {
+            write!(f, " table={}", self.table)?;
+        }
+        match &self.matching {
+            all if all.fields.is_empty() => Ok(()),
+            matching => write!(f, " {matching}"),
+        }
+    }
+}
+
 /// Ends a monitor; only in OpenFlow 1.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MonitorCancel {
@@ -139,6 +173,10 @@ impl Body for MonitorCancel {
 
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.u32(self.monitor);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " id={}", self.monitor)
     }
 }
 
@@ -243,6 +281,37 @@ impl FlowUpdate {
                 Self::Paused | Self::Resumed => writer.zeros(4),
             }
         });
+    }
+}
+
+impl fmt::Display for FlowUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(flow) => write!(f, "{flow}"),
+            Self::Abbreviated { xid } => write!(f, "event=ABBREV xid={xid:#x}"),
+            Self::Paused => f.write_str("event=PAUSED"),
+            Self::Resumed => f.write_str("event=RESUMED"),
+        }
+    }
+}
+
+impl fmt::Display for MonitoredFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event={}", self.event)?;
+        if self.event == FlowEvent::Removed {
+            write!(f, " reason={}", FlowRemovedReason::from(self.reason))?;
+        }
+        write!(f, " table={}", self.table)?;
+        for (name, timeout) in [("idle_timeout", self.idle_timeout), ("hard_timeout", self.hard_timeout)] {
+            if timeout != 0 {
+                write!(f, " {name}={timeout}")?;
+            }
+        }
+        write!(f, " cookie={} ", Number(self.cookie))?;
+        if describe_match(self.priority, &self.matching, f)? {
+            f.write_str(" ")?;
+        }
+        write!(f, "actions={}", Instructions(&self.instructions))
     }
 }
 

@@ -1,9 +1,13 @@
 //! `OFPT_FLOW_REMOVED`.
 
+use std::fmt;
+
+use super::flow_entry::describe_match;
 use super::statistics::{decode_count, decode_duration, encode_count, encode_duration};
 use super::{Body, Statistics};
 use crate::Version;
 use crate::matching::Match;
+use crate::text::{Count, Seconds};
 use crate::wire::{DecodeError, Reader, Writer, codes};
 
 codes! {
@@ -58,6 +62,31 @@ impl Body for FlowRemoved {
             Version::V1_3 => self.encode_fixed(writer),
             Version::V1_5 => self.encode_listed(writer),
         }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(" ")?;
+        describe_match(self.priority, &self.matching, f)?;
+        write!(f, " reason={} table_id={}", self.reason, self.table)?;
+        if self.cookie != 0 {
+            write!(f, " cookie:{:#x}", self.cookie)?;
+        }
+        let Statistics {
+            duration,
+            packets,
+            bytes,
+            ..
+        } = self.statistics;
+        write!(
+            f,
+            " duration{} idle{}",
+            Seconds(duration.unwrap_or_default()),
+            self.idle_timeout
+        )?;
+        if self.hard_timeout != 0 {
+            write!(f, " hard{}", self.hard_timeout)?;
+        }
+        write!(f, " pkts{} bytes{}", Count(packets), Count(bytes))
     }
 }
 

@@ -1,11 +1,13 @@
 //! `OFPT_GROUP_MOD`, `OFPMP_GROUP_DESC` and `OFPMP_GROUP_STATS`.
 
+use crate::text::{Count, Seconds};
+use std::fmt;
 use std::time::Duration;
 
 use super::Body;
 use super::selection::{self, Selection};
 use super::statistics::{decode_count, decode_duration, encode_count, encode_duration, encode_entry, entry};
-use crate::action::Action;
+use crate::action::{Action, List};
 use crate::wire::{DecodeError, Property, Reader, Writer, codes};
 use crate::{Port, Version};
 
@@ -141,6 +143,20 @@ impl Body for GroupMod {
         Bucket::encode_list(&self.buckets, writer);
         writer.set_length(length, start, "a group's buckets");
         encode_properties(self.selection.as_ref(), &self.properties, writer);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.command {
+            GroupCommand::Add => f.write_str("\n ADD ")?,
+            GroupCommand::Modify => f.write_str("\n MOD ")?,
+            GroupCommand::Delete => f.write_str("\n DEL ")?,
+            GroupCommand::AddOrModify => f.write_str("\n ADD_OR_MOD ")?,
+            GroupCommand::InsertBucket => write!(f, "\n INSERT_BUCKET {},", CommandBucket(self.command_bucket))?,
+            GroupCommand::RemoveBucket => write!(f, "\n REMOVE_BUCKET {},", CommandBucket(self.command_bucket))?,
+            GroupCommand::Other(command) => write!(f, "\n command {command} ")?,
+        }
+        describe_group(self.group, self.kind, self.selection.as_ref(), &self.buckets, f)?;
+        Property::describe_all(&self.properties, f)
     }
 }
 
@@ -293,6 +309,62 @@ impl GroupDesc {
     }
 }
 
+/// Where buckets are inserted, or which one is removed.
+struct CommandBucket(u32);
+
+impl fmt::Display for CommandBucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0xffff_fffd => f.write_str("command_bucket_id:first"),
+            0xffff_fffe => f.write_str("command_bucket_id:last"),
+            0xffff_ffff => f.write_str("command_bucket_id:all"),
+            bucket => write!(f, "command_bucket_id:{bucket}"),
+        }
+    }
+}
+
+/// In one line, as ovs-ofctl lists groups.
+impl fmt::Display for GroupDesc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe_group(self.group, self.kind, self.selection.as_ref(), &self.buckets, f)?;
+        Property::describe_all(&self.properties, f)
+    }
+}
+
+fn describe_group(
+    group: u32,
+    kind: GroupKind,
+    selection: Option<&Selection>,
+    buckets: &[Bucket],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "group_id={group},type={kind}")?;
+    if let Some(selection) = selection {
+        write!(f, ",{selection}")?;
+    }
+    buckets.iter().try_for_each(|bucket| write!(f, ",bucket={bucket}"))
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bucket_id:{},", self.id)?;
+        if let Some(weight) = self.weight {
+            write!(f, "weight:{weight},")?;
+        }
+        if let Some(port) = self.watch_port {
+            write!(f, "watch_port:{port},")?;
+        }
+        if let Some(group) = self.watch_group {
+            write!(f, "watch_group:{group},")?;
+        }
+        match &self.actions[..] {
+            [] => f.write_str("actions=drop")?,
+            actions => write!(f, "actions={}", List(actions))?,
+        }
+        Property::describe_all(&self.properties, f)
+    }
+}
+
 fn decode_properties(reader: &mut Reader<'_>) -> Result<(Option<Selection>, Vec<Property>), DecodeError> {
     let (mut selection, mut properties) = (None, Vec::new());
     while !reader.is_empty() {
@@ -376,6 +448,29 @@ impl GroupStats {
             encode_duration(self.duration, writer);
             self.buckets.iter().for_each(|bucket| bucket.encode(writer));
         });
+    }
+}
+
+impl fmt::Display for GroupStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "group_id={},duration={},ref_count={}",
+            self.group,
+            Seconds(self.duration),
+            self.references
+        )?;
+        write!(
+            f,
+            ",packet_count={},byte_count={}",
+            Count(self.packets),
+            Count(self.bytes)
+        )?;
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            let (packets, bytes) = (Count(bucket.packets), Count(bucket.bytes));
+            write!(f, ",bucket{index}:packet_count={packets},byte_count={bytes}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `OFPT_HELLO`.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
 use crate::wire::{DecodeError, Property, Reader, Writer};
@@ -61,6 +63,17 @@ impl Body for Hello {
             writer.property(VERSION_BITMAP, "the version bitmap", |writer| writer.u32(bitmap));
         }
         Property::encode_all(&self.unknown, writer);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(bitmap) = self.versions {
+            let versions: Vec<String> = (0..32)
+                .filter(|version| bitmap >> version & 1 != 0)
+                .map(|version| format!("{version:#04x}"))
+                .collect();
+            write!(f, "\n version bitmap: {}", versions.join(", "))?;
+        }
+        Property::describe_all(&self.unknown, f)
     }
 }
 

@@ -1,8 +1,10 @@
 //! `OFPMP_METER_CONFIG` (in 1.5 `OFPMP_METER_DESC`), `OFPMP_METER` and `OFPMP_METER_FEATURES`: which meters there are.
 
+use crate::text::{Bits, Count, Seconds};
+use std::fmt;
 use std::time::Duration;
 
-use super::meter_mod::{decode_bands, encode_bands};
+use super::meter_mod::{FLAGS, MeterNumber, decode_bands, describe_meter, encode_bands};
 use super::statistics::{decode_duration, encode_duration};
 use super::{BucketCounters, MeterBand, MeterFlags};
 use crate::wire::{DecodeError, Reader, Writer};
@@ -38,6 +40,12 @@ impl MeterConfig {
             writer.u32(self.meter);
             encode_bands(&self.bands, writer);
         });
+    }
+}
+
+impl fmt::Display for MeterConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe_meter(self.meter, self.flags, &self.bands, f)
     }
 }
 
@@ -96,6 +104,19 @@ impl MeterStats {
     }
 }
 
+impl fmt::Display for MeterStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "meter:{} flow_count:{}", MeterNumber(self.meter), self.flows)?;
+        write!(f, " packet_in_count:{} byte_in_count:{}", self.packets, self.bytes)?;
+        write!(f, " duration:{} bands:", Seconds(self.duration))?;
+        for (index, band) in self.bands.iter().enumerate() {
+            let (packets, bytes) = (Count(band.packets), Count(band.bytes));
+            write!(f, "\n{index}: packet_count:{packets} byte_count:{bytes}")?;
+        }
+        Ok(())
+    }
+}
+
 /// What meters the switch can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MeterFeatures {
@@ -132,5 +153,27 @@ impl MeterFeatures {
         writer.u8(self.max_bands);
         writer.u8(self.max_color);
         writer.zeros(2);
+    }
+}
+
+/// `ofp_meter_band_type`, from number 1 on
+const BANDS: [&str; 2] = ["drop", "dscp_remark"];
+
+impl fmt::Display for MeterFeatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = |bits, names| Bits {
+            bits,
+            names,
+            separator: " ",
+        };
+        let Self {
+            max_meters,
+            max_bands,
+            max_color,
+            ..
+        } = self;
+        write!(f, "max_meter:{max_meters} max_bands:{max_bands} max_color:{max_color}")?;
+        write!(f, "\nband_types: {}", bits(self.bands >> 1, &BANDS))?;
+        write!(f, "\ncapabilities: {}", bits(self.capabilities, &FLAGS))
     }
 }

@@ -1,7 +1,10 @@
 //! `OFPT_METER_MOD`.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
+use crate::text::{Bits, Hex};
 use crate::wire::{DecodeError, Property, Reader, Writer, codes};
 
 codes! {
@@ -80,6 +83,60 @@ impl Body for MeterMod {
         writer.u16(self.flags.0);
         writer.u32(self.meter);
         encode_bands(&self.bands, writer);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.command {
+            MeterCommand::Add => f.write_str(" ADD ")?,
+            MeterCommand::Modify => f.write_str(" MOD ")?,
+            MeterCommand::Delete => f.write_str(" DEL ")?,
+            MeterCommand::Other(command) => write!(f, " command {command} ")?,
+        }
+        describe_meter(self.meter, self.flags, &self.bands, f)
+    }
+}
+
+/// `ofp_meter_flags`, from the lowest bit on
+pub(super) const FLAGS: [&str; 4] = ["kbps", "pktps", "burst", "stats"];
+
+/// `meter=2 pktps burst bands=`, and each band in a line of its own.
+pub(super) fn describe_meter(
+    meter: u32,
+    flags: MeterFlags,
+    bands: &[MeterBand],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "meter={}", MeterNumber(meter))?;
+    if flags.0 != 0 {
+        let flags = Bits {
+            bits: flags.0.into(),
+            names: &FLAGS,
+            separator: " ",
+        };
+        write!(f, " {flags}")?;
+    }
+    f.write_str(" bands=")?;
+    for band in bands {
+        match band {
+            MeterBand::Drop { rate, burst: 0 } => write!(f, "\ntype=drop rate={rate}")?,
+            MeterBand::Drop { rate, burst } => write!(f, "\ntype=drop rate={rate} burst_size={burst}")?,
+            MeterBand::Unknown(band) => write!(f, "\ntype={} {}", band.kind, Hex(&band.body))?,
+        }
+    }
+    Ok(())
+}
+
+/// A meter's number, or the name of a reserved one.
+pub(super) struct MeterNumber(pub(super) u32);
+
+impl fmt::Display for MeterNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0xffff_fffd => f.write_str("slowpath"),
+            0xffff_fffe => f.write_str("controller"),
+            0xffff_ffff => f.write_str("all"),
+            meter => write!(f, "{meter}"),
+        }
     }
 }
 

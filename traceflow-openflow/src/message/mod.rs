@@ -26,6 +26,7 @@ mod selection;
 mod statistics;
 mod switch_desc;
 mod table;
+mod text;
 mod tlv_table;
 mod unknown;
 
@@ -57,8 +58,12 @@ pub use selection::{Selection, SelectionMethod};
 pub use statistics::{Statistics, UnknownStatistic};
 pub use switch_desc::SwitchDesc;
 pub use table::{TableDesc, TableFeatures};
+pub use text::Printed;
+use text::Within;
 pub use tlv_table::{TlvMapping, TlvTable, TlvTableCommand, TlvTableMod};
 pub use unknown::Unknown;
+
+use std::fmt;
 
 use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
 use crate::{NICIRA, ONF, Version};
@@ -128,6 +133,9 @@ enum Code {
 trait Body: Sized {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError>;
     fn encode(&self, writer: &mut Writer<'_>);
+
+    /// What ovs-ofctl's ofp-print writes after the message's name: begins with a blank or a line break.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 /// The table of messages: with a body, without one; the name that ovs-ofctl prints, the code in 1.3, the code in 1.5.
@@ -147,6 +155,9 @@ macro_rules! messages {
         }
 
         impl Message {
+            /// The names of all messages that are known, as [`Self::name`] gives them.
+            pub const NAMES: &'static [&'static str] = &[$($text,)+ $($empty_text,)+];
+
             /// The name that ovs-ofctl prints.
             pub fn name(&self) -> &'static str {
                 match self {
@@ -169,6 +180,14 @@ macro_rules! messages {
                     $(Self::$name(body) => body.encode(writer),)+
                     $(Self::$empty => {})+
                     Self::Unknown(unknown) => writer.bytes(&unknown.body),
+                }
+            }
+
+            fn describe_body(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name(body) => body.describe(f),)+
+                    $(Self::$empty => Ok(()),)+
+                    Self::Unknown(unknown) => write!(f, " {unknown}"),
                 }
             }
 

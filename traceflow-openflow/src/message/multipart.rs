@@ -1,12 +1,17 @@
 //! `OFPT_MULTIPART_REQUEST` and `OFPT_MULTIPART_REPLY`: what may take several messages.
 
+use std::fmt;
+
+use super::flow_entry::describe_aggregate;
 use super::flow_entry::{decode_aggregate, encode_aggregate};
 use super::flow_monitor::{FlowUpdate, MonitorRequest};
 use super::group::ALL_GROUPS;
+use super::meter_mod::MeterNumber;
 use super::{
     Body, FlowEntry, FlowFilter, GroupDesc, GroupStats, MeterConfig, MeterFeatures, MeterStats, PortDesc, Statistics,
     SwitchDesc, TableDesc, TableFeatures,
 };
+use crate::text::Hex;
 use crate::wire::{DecodeError, Problem, Reader, Writer, codes};
 use crate::{ONF, Port, Version};
 
@@ -238,6 +243,19 @@ impl Body for MultipartRequest {
             Self::Unknown { body, .. } => writer.bytes(body),
         }
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flows(filter) | Self::Aggregate(filter) => filter.describe(f),
+            Self::GroupStats(ALL_GROUPS) | Self::Groups(ALL_GROUPS) => f.write_str(" group_id=ALL"),
+            Self::GroupStats(group) | Self::Groups(group) => write!(f, " group_id={group}"),
+            Self::MeterStats(meter) | Self::Meters(meter) => write!(f, " meter={}", MeterNumber(*meter)),
+            Self::Ports(port) => write!(f, " port={port}"),
+            Self::Monitor(request) => write!(f, "\n {request}"),
+            Self::Switch | Self::MeterFeatures | Self::TableFeatures | Self::Tables => Ok(()),
+            Self::Unknown { kind, body } => write!(f, " type {kind}, {} bytes: {}", body.len(), Hex(body)),
+        }
+    }
 }
 
 impl MultipartRequest {
@@ -313,6 +331,13 @@ impl Body for MultipartReply {
             MultipartBody::Unknown { body, .. } => writer.bytes(body),
         }
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.more {
+            f.write_str(" flags=[more]")?;
+        }
+        self.body.describe(f)
+    }
 }
 
 impl MultipartBody {
@@ -332,6 +357,70 @@ impl MultipartBody {
             Self::Monitor(_) => Kind::FlowMonitor,
             Self::Unknown { kind, .. } => Kind::Other(*kind),
         }
+    }
+}
+
+impl MultipartBody {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flows(flows) => flows.iter().try_for_each(|flow| {
+                f.write_str("\n ")?;
+                flow.describe(f)
+            }),
+            Self::Aggregate(statistics) => describe_aggregate(statistics, f),
+            Self::GroupStats(groups) => lines(groups, "\n ", f),
+            Self::Groups(groups) => lines(groups, "\n ", f),
+            Self::MeterStats(meters) => lines(meters, "\n", f),
+            Self::Meters(meters) => lines(meters, "\n", f),
+            Self::MeterFeatures(features) => write!(f, "\n{features}"),
+            Self::Switch(switch) => write!(f, "\n{switch}"),
+            Self::TableFeatures(tables) => lines(tables, "\n  ", f),
+            Self::Tables(tables) => lines(tables, "\n  ", f),
+            Self::Ports(ports) => lines(ports, "\n ", f),
+            Self::Monitor(updates) => lines(updates, "\n ", f),
+            Self::Unknown { kind, body } => write!(f, " type {kind}, {} bytes: {}", body.len(), Hex(body)),
+        }
+    }
+}
+
+fn lines(entries: &[impl fmt::Display], start: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    entries.iter().try_for_each(|entry| write!(f, "{start}{entry}"))
+}
+
+/// What ovs-ofctl calls it: `OFPST_FLOW`.
+fn title(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Desc => "OFPST_DESC",
+        Kind::Flow => "OFPST_FLOW",
+        Kind::Aggregate => "OFPST_AGGREGATE",
+        Kind::Group => "OFPST_GROUP",
+        Kind::GroupDesc => "OFPST_GROUP_DESC",
+        Kind::Meter => "OFPST_METER",
+        Kind::MeterConfig => "OFPST_METER_CONFIG",
+        Kind::MeterFeatures => "OFPST_METER_FEATURES",
+        Kind::TableFeatures => "OFPST_TABLE_FEATURES",
+        Kind::PortDesc => "OFPST_PORT_DESC",
+        Kind::TableDesc => "OFPST_TABLE_DESC",
+        Kind::FlowMonitor => "OFPST_FLOW_MONITOR",
+        // These are kept as they came.
+        Kind::Other(3) => "OFPST_TABLE",
+        Kind::Other(4) => "OFPST_PORT",
+        Kind::Other(5) => "OFPST_QUEUE",
+        Kind::Other(8) => "OFPST_GROUP_FEATURES",
+        Kind::Other(15) => "OFPST_QUEUE_DESC",
+        Kind::Experimenter | Kind::Other(_) => "OFPST_UNKNOWN",
+    }
+}
+
+impl MultipartRequest {
+    pub(super) fn title(&self) -> &'static str {
+        title(self.kind())
+    }
+}
+
+impl MultipartReply {
+    pub(super) fn title(&self) -> &'static str {
+        title(self.body.kind())
     }
 }
 

@@ -1,8 +1,11 @@
 //! `OFPT_PACKET_IN` and `NXT_PACKET_IN`.
 
+use std::fmt;
+
 use super::{Body, NO_BUFFER};
 use crate::Version;
-use crate::matching::Match;
+use crate::matching::{Match, Metadata};
+use crate::text::Hex;
 use crate::wire::{DecodeError, Reader, Writer, codes};
 
 codes! {
@@ -56,6 +59,22 @@ impl Body for PacketIn {
         writer.zeros(2);
         writer.bytes(&self.packet);
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " table_id={}", self.table)?;
+        if self.cookie != u64::MAX {
+            write!(f, " cookie={:#x}", self.cookie)?;
+        }
+        write!(
+            f,
+            " total_len={} {} (via {})",
+            self.total_len,
+            Metadata(&self.metadata),
+            self.reason
+        )?;
+        describe_length(&self.packet, self.buffer, f)?;
+        describe_packet(&self.packet, f)
+    }
 }
 
 impl PacketIn {
@@ -88,6 +107,23 @@ impl PacketIn {
     }
 }
 
+/// How long a packet is, and where the switch has kept it.
+pub(super) fn describe_length(packet: &[u8], buffer: Option<u32>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, " data_len={}", packet.len())?;
+    match buffer {
+        Some(buffer) => write!(f, " (buffer={buffer:#010x})"),
+        None => f.write_str(" (unbuffered)"),
+    }
+}
+
+/// A packet's first bytes; what is in them is told by those who know packets.
+pub(super) fn describe_packet(packet: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match packet {
+        [] => Ok(()),
+        packet => write!(f, "\n packet={}", Hex(packet)),
+    }
+}
+
 /// The same in Nicira's first format, whose match has no header.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NiciraPacketIn(pub PacketIn);
@@ -112,5 +148,9 @@ impl Body for NiciraPacketIn {
         writer.pad(start);
         writer.zeros(2);
         writer.bytes(&self.0.packet);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe(f)
     }
 }

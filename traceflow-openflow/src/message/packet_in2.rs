@@ -1,8 +1,12 @@
 //! `NXT_PACKET_IN2`, and `NXT_RESUME` which sends one back.
 
+use std::fmt;
+
+use super::packet_in::{describe_length, describe_packet};
 use super::{Body, PacketInReason};
 use crate::Version;
-use crate::matching::Match;
+use crate::matching::{Match, Metadata};
+use crate::text::{Dotted, Hex};
 use crate::wire::{DecodeError, Property, Reader, Writer, codes};
 
 /// A packet for the controller with everything that the switch knows about it.
@@ -136,6 +140,29 @@ impl Body for PacketIn2 {
             property(Kind::Userdata, &|writer| writer.bytes(&self.userdata));
         }
         Property::encode_all(&self.unknown, writer);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(table) = self.table {
+            write!(f, " table_id={table}")?;
+        }
+        if let Some(cookie) = self.cookie {
+            write!(f, " cookie={cookie:#x}")?;
+        }
+        let total_len = self.full_len.map_or(self.packet.len(), |length| length as usize);
+        write!(f, " total_len={total_len} {}", Metadata(&self.metadata))?;
+        if let Some(reason) = self.reason {
+            write!(f, " (via {reason})")?;
+        }
+        describe_length(&self.packet, self.buffer, f)?;
+        if !self.userdata.is_empty() {
+            write!(f, "\n userdata={}", Dotted(&self.userdata))?;
+        }
+        if let Some(continuation) = &self.continuation {
+            write!(f, "\n continuation={}", Hex(continuation))?;
+        }
+        Property::describe_all(&self.unknown, f)?;
+        describe_packet(&self.packet, f)
     }
 }
 

@@ -1,9 +1,13 @@
 //! `OFPT_PACKET_OUT`.
 
+use std::fmt;
+
+use super::packet_in::describe_packet;
 use super::{Body, NO_BUFFER};
 use crate::action::Action;
+use crate::action::List;
 use crate::field::Field;
-use crate::matching::Match;
+use crate::matching::{Match, Metadata};
 use crate::wire::{DecodeError, Reader, Writer};
 use crate::{Port, Version};
 
@@ -85,6 +89,24 @@ impl Body for PacketOut {
         Action::encode_list(&self.actions, writer);
         writer.set_length(length, start, "the actions of a packet-out");
         writer.bytes(&self.packet);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.metadata.fields.is_empty() {
+            write!(f, " {}", Metadata(&self.metadata))?;
+        }
+        f.write_str(" actions=")?;
+        match &self.actions[..] {
+            [] => f.write_str("drop")?,
+            actions => write!(f, "{}", List(actions))?,
+        }
+        match self.buffer {
+            Some(buffer) => write!(f, " buffer={buffer:#010x}"),
+            None => {
+                write!(f, " data_len={}", self.packet.len())?;
+                describe_packet(&self.packet, f)
+            }
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! `OFPT_PORT_STATUS` and `OFPMP_PORT_DESC`.
 
+use crate::text::{Bits, Mac};
+use std::fmt;
+
 use super::Body;
 use crate::wire::{DecodeError, Property, Reader, Writer, codes};
 use crate::{Port, Version};
@@ -82,6 +85,16 @@ impl Body for PortStatus {
         writer.zeros(7);
         self.port.encode(writer);
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.reason {
+            PortReason::Add => "ADD".to_owned(),
+            PortReason::Delete => "DEL".to_owned(),
+            PortReason::Modify => "MOD".to_owned(),
+            PortReason::Other(reason) => format!("reason {reason}"),
+        };
+        write!(f, " {what}: {}", self.port)
+    }
 }
 
 impl PortDesc {
@@ -146,6 +159,74 @@ impl PortDesc {
         }
         Property::encode_all(&self.properties, writer);
         writer.set_length(start + 4, start, "a port");
+    }
+}
+
+/// `ofp_port_config`, from the lowest bit on
+const CONFIG: [&str; 7] = [
+    "PORT_DOWN",
+    "NO_STP",
+    "NO_RECV",
+    "NO_RECV_STP",
+    "NO_FLOOD",
+    "NO_FWD",
+    "NO_PACKET_IN",
+];
+
+/// `ofp_port_state`, from the lowest bit on
+const STATE: [&str; 3] = ["LINK_DOWN", "BLOCKED", "LIVE"];
+
+/// `ofp_port_features`, from the lowest bit on
+const FEATURES: [&str; 16] = [
+    "10MB-HD",
+    "10MB-FD",
+    "100MB-HD",
+    "100MB-FD",
+    "1GB-HD",
+    "1GB-FD",
+    "10GB-FD",
+    "40GB-FD",
+    "100GB-FD",
+    "1TB-FD",
+    "OTHER",
+    "COPPER",
+    "FIBER",
+    "AUTO_NEG",
+    "AUTO_PAUSE",
+    "AUTO_PAUSE_ASYM",
+];
+
+/// Several lines, as ovs-ofctl shows a port.
+impl fmt::Display for PortDesc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = |bits, names| Bits {
+            bits,
+            names,
+            separator: " ",
+        };
+        write!(
+            f,
+            "{}({}): addr:{}",
+            self.port,
+            self.name.escape_debug(),
+            Mac(self.address)
+        )?;
+        write!(f, "\n     config:     {}", bits(self.config, &CONFIG))?;
+        write!(f, "\n     state:      {}", bits(self.state, &STATE))?;
+        if let Some(ethernet) = &self.ethernet {
+            let features = [
+                ("current:    ", ethernet.current),
+                ("advertised: ", ethernet.advertised),
+                ("supported:  ", ethernet.supported),
+                ("peer:       ", ethernet.peer),
+            ];
+            for (what, features) in features.into_iter().filter(|(_, features)| *features != 0) {
+                write!(f, "\n     {what}{}", bits(features, &FEATURES))?;
+            }
+            let (now, most) = (ethernet.speed / 1000, ethernet.max_speed / 1000);
+            write!(f, "\n     speed: {now} Mbps now, {most} Mbps max")?;
+        }
+        Property::describe_all(&self.properties, f)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `OFPT_ROLE_REQUEST` and `OFPT_ROLE_REPLY`.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
 use crate::wire::{DecodeError, Reader, Writer, codes};
@@ -51,6 +53,14 @@ impl Body for RoleMessage {
         });
         writer.zeros(2);
         writer.u64(self.generation);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " role={} generation_id={}", self.role, self.generation)?;
+        match self.short_id {
+            0 => Ok(()),
+            id => write!(f, " short_id={id}"),
+        }
     }
 }
 

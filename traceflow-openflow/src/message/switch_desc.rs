@@ -1,5 +1,7 @@
 //! `OFPMP_DESC`: who made the switch.
 
+use std::fmt;
+
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// Who made the switch; of Open vSwitch the version is in [`SwitchDesc::software`].
@@ -38,5 +40,15 @@ impl SwitchDesc {
         writer.text(&self.software, TEXT);
         writer.text(&self.serial_number, SERIAL_NUMBER);
         writer.text(&self.datapath, TEXT);
+    }
+}
+
+impl fmt::Display for SwitchDesc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Manufacturer: {}", self.manufacturer.escape_debug())?;
+        write!(f, "\nHardware: {}", self.hardware.escape_debug())?;
+        write!(f, "\nSoftware: {}", self.software.escape_debug())?;
+        write!(f, "\nSerial Num: {}", self.serial_number.escape_debug())?;
+        write!(f, "\nDP Description: {}", self.datapath.escape_debug())
     }
 }

@@ -1,7 +1,10 @@
 //! `OFPMP_TABLE_FEATURES` and `OFPMP_TABLE_DESC`.
 
+use std::fmt;
+
 use super::statistics::{encode_entry, entry};
 use crate::Version;
+use crate::text::Bits;
 use crate::wire::{DecodeError, Property, Reader, Writer};
 
 /// How long a table's name is at most, with a zero at its end.
@@ -104,6 +107,49 @@ impl TableDesc {
             writer.u32(self.config);
             Property::encode_all(&self.properties, writer);
         });
+    }
+}
+
+impl fmt::Display for TableFeatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {}", self.table)?;
+        if !self.name.is_empty() {
+            write!(f, " (\"{}\")", self.name.escape_debug())?;
+        }
+        let Self {
+            metadata_match,
+            metadata_write,
+            ..
+        } = self;
+        write!(
+            f,
+            ":\n    metadata: match={metadata_match:#x} write={metadata_write:#x}"
+        )?;
+        if self.capabilities != 0 {
+            write!(f, "\n    config={}", config(self.capabilities))?;
+        }
+        write!(f, "\n    max_entries={}", self.max_entries)?;
+        self.properties
+            .iter()
+            .try_for_each(|property| write!(f, "\n    {property}"))
+    }
+}
+
+impl fmt::Display for TableDesc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {}:\n    config={}", self.table, config(self.config))?;
+        self.properties
+            .iter()
+            .try_for_each(|property| write!(f, "\n    {property}"))
+    }
+}
+
+/// `ofp_table_config`
+fn config(bits: u32) -> Bits<'static> {
+    Bits {
+        bits,
+        names: &["", "", "eviction", "vacancy_events"],
+        separator: " ",
     }
 }
 

@@ -1,5 +1,7 @@
 //! `NXT_TLV_TABLE_MOD` and `NXT_TLV_TABLE_REPLY`: which tunnel options stand in which `tun_metadata`.
 
+use std::fmt;
+
 use super::Body;
 use crate::Version;
 use crate::wire::{DecodeError, Reader, Writer, codes};
@@ -64,6 +66,16 @@ impl Body for TlvTableMod {
         writer.zeros(6);
         encode_mappings(&self.mappings, writer);
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.command {
+            TlvTableCommand::Add => f.write_str("\n ADD mapping table:")?,
+            TlvTableCommand::Delete => f.write_str("\n DEL mapping table:")?,
+            TlvTableCommand::Clear => return f.write_str("\n CLEAR"),
+            TlvTableCommand::Other(command) => write!(f, "\n command {command} mapping table:")?,
+        }
+        describe_mappings(&self.mappings, f)
+    }
 }
 
 impl Body for TlvTable {
@@ -83,6 +95,17 @@ impl Body for TlvTable {
         writer.u16(self.max_fields);
         writer.zeros(10);
         encode_mappings(&self.mappings, writer);
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let allocated: u32 = self.mappings.iter().map(|mapping| u32::from(mapping.length)).sum();
+        write!(
+            f,
+            "\n max option space={} max fields={}",
+            self.max_option_space, self.max_fields
+        )?;
+        write!(f, "\n allocated option space={allocated}\n\n mapping table:")?;
+        describe_mappings(&self.mappings, f)
     }
 }
 
@@ -108,6 +131,20 @@ fn encode_mappings(mappings: &[TlvMapping], writer: &mut Writer<'_>) {
         writer.u16(mapping.index);
         writer.zeros(2);
     }
+}
+
+fn describe_mappings(mappings: &[TlvMapping], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("\n  class  type  length  match field\n ------  ----  ------  --------------")?;
+    for mapping in mappings {
+        let TlvMapping {
+            class,
+            kind,
+            length,
+            index,
+        } = mapping;
+        write!(f, "\n {class:#6x}  {kind:#4x}  {length:6}  tun_metadata{index}")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

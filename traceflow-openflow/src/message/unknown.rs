@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::text::Hex;
 use crate::wire::Reader;
 
 /// A message as it came.
@@ -25,6 +26,6 @@ impl Unknown {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "type {}, {} bytes: ", self.kind, self.body.len())?;
-        self.body.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}", Hex(&self.body))
     }
 }
