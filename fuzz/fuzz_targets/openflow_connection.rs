@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use traceflow_openflow::connection::{Config, Connection, Event};
-use traceflow_openflow::message::{Message, MultipartRequest};
+use traceflow_openflow::message::{BundleFlags, Echo, FlowMod, Message, MultipartRequest};
 
 fuzz_target!(|steps: Vec<(u8, Vec<u8>)>| {
     let mut now = Instant::now();
     let mut connection = Connection::new(Config::default(), now);
-    let mut closed = false;
+    let (mut closed, mut sent) = (false, Vec::new());
     for (step, bytes) in steps {
-        match step % 6 {
+        match step % 8 {
             0 => handshake(&mut connection, now),
-            1 => drop(connection.send(&Message::BarrierRequest)),
-            2 => drop(connection.send(&Message::MultipartRequest(MultipartRequest::Tables))),
-            3 => {
+            1 => drop(connection.send_all(&[Message::BarrierRequest, Message::EchoRequest(Echo { data: bytes })])),
+            2 => bundle(&mut connection, &bytes),
+            3 => drop(connection.send(&Message::MultipartRequest(MultipartRequest::Tables))),
+            4 => {
                 now += Duration::from_millis(100 * u64::from(step));
                 connection.handle_timeout(now);
             }
@@ -27,10 +28,18 @@ fuzz_target!(|steps: Vec<(u8, Vec<u8>)>| {
             assert!(!closed, "after the end: {event:?}");
             closed = matches!(event, Event::Closed(_));
         }
-        connection.poll_transmit();
+        sent.clear();
+        connection.poll_transmit_into(&mut sent);
         assert_eq!(closed, connection.poll_timeout().is_none());
     }
 });
+
+/// A bundle of a message that may be any.
+fn bundle(connection: &mut Connection, bytes: &[u8]) {
+    if let Ok((_, message)) = Message::decode(bytes) {
+        drop(connection.send_bundle(BundleFlags::ATOMIC, [&message, &Message::FlowMod(FlowMod::add())]));
+    }
+}
 
 fn handshake(connection: &mut Connection, now: Instant) {
     connection.handle_bytes(&[6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0x72], now);
