@@ -5,11 +5,20 @@ cd "$(dirname "$0")"
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
-# What the machine may lack: rustc links with cc, libFuzzer is C++, ovs-ofctl is what the OpenFlow codec is held to, and a
-# minimal toolchain has no rustfmt or clippy. Everything else comes through Cargo.
+# What the machine may lack: rustc links with cc, libFuzzer is C++, ovs-ofctl is what the OpenFlow codec is held to, the
+# testbed starts switches and Pods of its own (a switch that the package starts is left alone), and a minimal toolchain has
+# no rustfmt or clippy. Everything else comes through Cargo.
 packages=()
-{ command -v cc && command -v c++; } >/dev/null || packages+=(gcc g++ libc6-dev)
-command -v ovs-ofctl >/dev/null || packages+=(openvswitch-common)
+lacks() { for program; do command -v "$program" >/dev/null || return 0; done; return 1; }
+PATH=$PATH:/usr/sbin:/sbin
+if lacks cc c++; then packages+=(gcc g++ libc6-dev); fi
+if lacks ovs-ofctl ovsdb-tool ovsdb-server; then packages+=(openvswitch-common); fi
+if lacks ovs-vswitchd ovs-vsctl; then packages+=(openvswitch-switch); fi
+if lacks setpriv nsenter; then packages+=(util-linux); fi
+if lacks ip; then packages+=(iproute2); fi
+if lacks ethtool; then packages+=(ethtool); fi
+if lacks ping; then packages+=(iputils-ping); fi
+if lacks tcpdump; then packages+=(tcpdump); fi
 if ((${#packages[@]})); then
     if [ "$(id -u)" = 0 ]; then as_root=(); else as_root=(sudo); fi
     if "${as_root[@]}" true; then
