@@ -3,4 +3,5 @@
 pub mod address;
 pub mod jsonrpc;
 pub mod ofproto_trace;
+pub mod ovsdb;
 pub mod unixctl;

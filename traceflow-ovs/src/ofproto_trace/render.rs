@@ -604,7 +604,8 @@ mod tests {
             datapath t2,t2
 
             SENT
-        "#]].assert_eq(&show(include_str!("../../tests/traces/nested.txt")));
+        "#]]
+        .assert_eq(&show(include_str!("../../tests/traces/nested.txt")));
     }
 
     #[test]

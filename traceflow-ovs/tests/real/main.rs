@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod ofproto_trace;
+mod ovsdb;
 mod switch;
 mod unixctl;
