@@ -310,14 +310,14 @@ fields! {
     NXOXM_ET_ERSPAN_HWID:   of_experimenter(NICIRA, 14), 6,  true,  "tun_erspan_hwid", Hexadecimal;
     NXOXM_ET_GTPU_FLAGS:    of_experimenter(NICIRA, 15), 8,  true,  "tun_gtpu_flags",  Hexadecimal;
     NXOXM_ET_GTPU_MSGTYPE:  of_experimenter(NICIRA, 16), 8,  true,  "tun_gtpu_msgtype", Decimal;
-    ERICOXM_OF_ICMPV6_ND_RESERVED: new(ERICSSON, 1),     32, true,  "nd_reserved",     Decimal;
-    ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE: new(ERICSSON, 2), 8,  true,  "nd_options_type", Decimal;
+    ERICOXM_OF_ICMPV6_ND_RESERVED: new(ERICSSON, 1),     32, false, "nd_reserved",     Decimal;
+    ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE: new(ERICSSON, 2), 8,  false, "nd_options_type", Decimal;
 
     NXOXM_NSH_FLAGS:        of_experimenter(NSH, 1),     8,  true,  "nsh_flags",       Decimal;
     NXOXM_NSH_MDTYPE:       of_experimenter(NSH, 2),     8,  false, "nsh_mdtype",      Decimal;
     NXOXM_NSH_NP:           of_experimenter(NSH, 3),     8,  false, "nsh_np",          Decimal;
-    NXOXM_NSH_SPI:          of_experimenter(NSH, 4),     24, true,  "nsh_spi",         Hexadecimal;
-    NXOXM_NSH_SI:           of_experimenter(NSH, 5),     8,  true,  "nsh_si",          Decimal;
+    NXOXM_NSH_SPI:          of_experimenter(NSH, 4),     24, false, "nsh_spi",         Hexadecimal;
+    NXOXM_NSH_SI:           of_experimenter(NSH, 5),     8,  false, "nsh_si",          Decimal;
     NXOXM_NSH_C1:           of_experimenter(NSH, 6),     32, true,  "nsh_c1",          Hexadecimal;
     NXOXM_NSH_C2:           of_experimenter(NSH, 7),     32, true,  "nsh_c2",          Hexadecimal;
     NXOXM_NSH_C3:           of_experimenter(NSH, 8),     32, true,  "nsh_c3",          Hexadecimal;

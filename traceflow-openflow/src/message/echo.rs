@@ -26,9 +26,10 @@ impl Body for Echo {
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.data.len() {
-            0 => Ok(()),
-            length => write!(f, " {length} bytes of payload: {}", Hex(&self.data)),
+        write!(f, " {} bytes of payload", self.data.len())?;
+        match &self.data[..] {
+            [] => Ok(()),
+            data => write!(f, ": {}", Hex(data)),
         }
     }
 }

@@ -155,7 +155,10 @@ impl Body for GroupMod {
             GroupCommand::RemoveBucket => write!(f, "\n REMOVE_BUCKET {},", CommandBucket(self.command_bucket))?,
             GroupCommand::Other(command) => write!(f, "\n command {command} ")?,
         }
-        describe_group(self.group, self.kind, self.selection.as_ref(), &self.buckets, f)?;
+        // A change of single buckets doesn't tell the kind.
+        let single = matches!(self.command, GroupCommand::InsertBucket | GroupCommand::RemoveBucket);
+        let kind = (!single).then_some(self.kind);
+        describe_group(self.group, kind, self.selection.as_ref(), &self.buckets, f)?;
         Property::describe_all(&self.properties, f)
     }
 }
@@ -326,19 +329,22 @@ impl fmt::Display for CommandBucket {
 /// In one line, as ovs-ofctl lists groups.
 impl fmt::Display for GroupDesc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        describe_group(self.group, self.kind, self.selection.as_ref(), &self.buckets, f)?;
+        describe_group(self.group, Some(self.kind), self.selection.as_ref(), &self.buckets, f)?;
         Property::describe_all(&self.properties, f)
     }
 }
 
 fn describe_group(
     group: u32,
-    kind: GroupKind,
+    kind: Option<GroupKind>,
     selection: Option<&Selection>,
     buckets: &[Bucket],
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    write!(f, "group_id={group},type={kind}")?;
+    write!(f, "group_id={group}")?;
+    if let Some(kind) = kind {
+        write!(f, ",type={kind}")?;
+    }
     if let Some(selection) = selection {
         write!(f, ",{selection}")?;
     }

@@ -253,6 +253,7 @@ impl Body for MultipartRequest {
             Self::Ports(port) => write!(f, " port={port}"),
             Self::Monitor(request) => write!(f, "\n {request}"),
             Self::Switch | Self::MeterFeatures | Self::TableFeatures | Self::Tables => Ok(()),
+            Self::Unknown { body, .. } if body.is_empty() => Ok(()),
             Self::Unknown { kind, body } => write!(f, " type {kind}, {} bytes: {}", body.len(), Hex(body)),
         }
     }
@@ -378,6 +379,7 @@ impl MultipartBody {
             Self::Tables(tables) => lines(tables, "\n  ", f),
             Self::Ports(ports) => lines(ports, "\n ", f),
             Self::Monitor(updates) => lines(updates, "\n ", f),
+            Self::Unknown { body, .. } if body.is_empty() => Ok(()),
             Self::Unknown { kind, body } => write!(f, " type {kind}, {} bytes: {}", body.len(), Hex(body)),
         }
     }
