@@ -7,13 +7,14 @@ use traceflow_openflow::field::Field;
 use traceflow_openflow::instruction::Instruction;
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::{
-    ALL_GROUPS, AsyncConfig, AsyncKind, Bucket, BundleAdd, BundleControl, BundleFlags, BundleStep, CtFlush,
-    CtFlushZone, Echo, ErrorMessage, FeaturesReply, FlowEntry, FlowEvent, FlowFilter, FlowFlags, FlowMod, FlowRemoved,
-    FlowRemovedReason, FlowUpdate, GroupCommand, GroupDesc, GroupKind, GroupMod, GroupStats, Hello, Message, MeterBand,
-    MeterCommand, MeterFlags, MeterMod, MonitorCancel, MonitorCommand, MonitorFlags, MonitorRequest, MonitoredFlow,
-    MultipartBody, MultipartReply, MultipartRequest, NiciraPacketIn, PacketIn, PacketIn2, PacketInFormat,
-    PacketInReason, PacketOut, PortDesc, PortReason, PortStatus, Role, RoleMessage, Selection, SetControllerId,
-    SetPacketInFormat, Statistics, SwitchConfig, TableDesc, TlvMapping, TlvTable, TlvTableCommand, TlvTableMod, Tuple,
+    ALL_GROUPS, ALL_METERS, AsyncConfig, AsyncKind, Bucket, BucketCounters, BundleAdd, BundleControl, BundleFlags,
+    BundleStep, CtFlush, CtFlushZone, Echo, ErrorMessage, FeaturesReply, FlowEntry, FlowEvent, FlowFilter, FlowFlags,
+    FlowMod, FlowRemoved, FlowRemovedReason, FlowUpdate, GroupCommand, GroupDesc, GroupKind, GroupMod, GroupStats,
+    Hello, Message, MeterBand, MeterCommand, MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterStats,
+    MonitorCancel, MonitorCommand, MonitorFlags, MonitorRequest, MonitoredFlow, MultipartBody, MultipartReply,
+    MultipartRequest, NiciraPacketIn, PacketIn, PacketIn2, PacketInFormat, PacketInReason, PacketOut, PortDesc,
+    PortReason, PortStatus, Role, RoleMessage, Selection, SetControllerId, SetPacketInFormat, Statistics, SwitchConfig,
+    SwitchDesc, TableDesc, TlvMapping, TlvTable, TlvTableCommand, TlvTableMod, Tuple,
 };
 use traceflow_openflow::{Port, Version};
 
@@ -293,6 +294,10 @@ fn questions(version: Version) -> Vec<MultipartRequest> {
         MultipartRequest::Aggregate(FlowFilter::by_cookie(7, u64::MAX)),
         MultipartRequest::GroupStats(1),
         MultipartRequest::Groups(ALL_GROUPS),
+        MultipartRequest::Switch,
+        MultipartRequest::Meters(ALL_METERS),
+        MultipartRequest::MeterStats(2),
+        MultipartRequest::MeterFeatures,
         MultipartRequest::TableFeatures,
         MultipartRequest::Ports(Port::ANY),
         MultipartRequest::Monitor(monitor),
@@ -352,6 +357,33 @@ fn answers(version: Version) -> Vec<MultipartBody> {
         }),
         MultipartBody::GroupStats(vec![group]),
         MultipartBody::Groups(vec![desc]),
+        MultipartBody::Switch(SwitchDesc {
+            software: "3.1.0".to_owned(),
+            ..SwitchDesc::default()
+        }),
+        MultipartBody::Meters(vec![MeterConfig {
+            meter: 2,
+            flags: MeterFlags(MeterFlags::PKTPS.0 | MeterFlags::BURST.0),
+            bands: vec![MeterBand::Drop { rate: 10, burst: 20 }],
+        }]),
+        MultipartBody::MeterStats(vec![MeterStats {
+            meter: 2,
+            flows: 1,
+            packets: 5,
+            bytes: 500,
+            duration: Duration::from_secs(3),
+            bands: vec![BucketCounters {
+                packets: Some(1),
+                bytes: Some(100),
+            }],
+        }]),
+        MultipartBody::MeterFeatures(MeterFeatures {
+            max_meters: 262_144,
+            bands: 1 << 1,
+            capabilities: 0xf,
+            max_bands: 8,
+            max_color: 0,
+        }),
         MultipartBody::Ports(vec![port(), port()]),
         MultipartBody::Monitor(vec![FlowUpdate::Full(monitored), FlowUpdate::Abbreviated { xid: 9 }]),
     ];
