@@ -131,9 +131,12 @@ impl Underlay {
         node.write_checksums("ul0")
     }
 
+    /// Takes the node off the bridge, or puts it back. Its link stays up: one that goes down takes a second to come back.
     pub(crate) fn set_up(&self, index: usize, up: bool) -> Result<(), FabricError> {
-        self.0
-            .ip(&format!("link set ul{index} {}\n", if up { "up" } else { "down" }))
+        self.0.ip(&format!(
+            "link set ul{index} {}\n",
+            if up { "master hub" } else { "nomaster" }
+        ))
     }
 }
 

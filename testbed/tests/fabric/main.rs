@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod cluster;
+mod root;
 mod rootless;
 
 use std::process::Command;
