@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Body, HEADER, Header};
 use crate::wire::{DecodeError, Reader, Writer};
-use crate::{NICIRA, Version};
+use crate::{NICIRA, ONF, Version};
 
 /// The type of an experimenter's error.
 const EXPERIMENTER: u16 = 0xffff;
@@ -45,6 +45,7 @@ impl ErrorMessage {
                 .find(|row| (row.0, row.1) == (self.kind, self.code))
                 .map(|row| row.2),
             Some(NICIRA) => NICIRA_ERRORS.iter().find(|row| row.0 == self.code).map(|row| row.1),
+            Some(ONF) => ONF_ERRORS.iter().find(|row| row.0 == self.code).map(|row| row.1),
             Some(_) => None,
         }
     }
@@ -102,7 +103,7 @@ impl Body for ErrorMessage {
             _ if self.data.is_empty() => Ok(()),
             // Of a failed hello it is text (OpenFlow 1.5.1, 7.5.4.2).
             HELLO_FAILED => write!(f, "\n {}", String::from_utf8_lossy(&self.data).escape_debug()),
-            _ => write!(f, "\n{}", Within(&self.data)),
+            _ => write!(f, "\n{}", Within::Error(&self.data)),
         }
     }
 }
@@ -314,6 +315,33 @@ const NICIRA_ERRORS: &[(u16, &str)] = &[
     (44, "NXTFFC_DUP_TABLE"),
 ];
 
+/// Code, name: errors of later versions in OpenFlow 1.3 (ofp-errors.h of Open vSwitch).
+const ONF_ERRORS: &[(u16, &str)] = &[
+    (2300, "OFPBFC_UNKNOWN"),
+    (2301, "OFPBFC_EPERM"),
+    (2302, "OFPBFC_BAD_ID"),
+    (2303, "OFPBFC_BUNDLE_EXIST"),
+    (2304, "OFPBFC_BUNDLE_CLOSED"),
+    (2305, "OFPBFC_OUT_OF_BUNDLES"),
+    (2306, "OFPBFC_BAD_TYPE"),
+    (2307, "OFPBFC_BAD_FLAGS"),
+    (2308, "OFPBFC_MSG_BAD_LEN"),
+    (2309, "OFPBFC_MSG_BAD_XID"),
+    (2310, "OFPBFC_MSG_UNSUP"),
+    (2311, "OFPBFC_MSG_CONFLICT"),
+    (2312, "OFPBFC_MSG_TOO_MANY"),
+    (2313, "OFPBFC_MSG_FAILED"),
+    (2314, "OFPBFC_TIMEOUT"),
+    (2315, "OFPBFC_BUNDLE_IN_PROGRESS"),
+    (2360, "OFPFMFC_BAD_PRIORITY"),
+    (2370, "OFPACFC_INVALID"),
+    (2371, "OFPACFC_UNSUPPORTED"),
+    (2372, "OFPACFC_EPERM"),
+    (2600, "OFPBIC_DUP_INST"),
+    (2640, "OFPBRC_MULTIPART_REQUEST_TIMEOUT"),
+    (2641, "OFPBRC_MULTIPART_REPLY_TIMEOUT"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +370,19 @@ mod tests {
         };
         assert_eq!(error.to_string(), "NXBAC_BAD_CONJUNCTION");
         check(Version::V1_3, "0401001000000009ffff000f00002320", Message::Error(error));
+    }
+
+    /// Open vSwitch 3.1.0's refusal of a bundle on OpenFlow 1.3.
+    #[test]
+    fn a_bundle_s_errors_have_other_numbers_in_1_3() {
+        let error = ErrorMessage {
+            kind: 0xffff,
+            code: 2313,
+            experimenter: Some(ONF),
+            data: Vec::new(),
+        };
+        assert_eq!(error.to_string(), "OFPBFC_MSG_FAILED");
+        check(Version::V1_3, "0401001000000009ffff09094f4e4600", Message::Error(error));
     }
 
     #[test]
