@@ -35,8 +35,8 @@ use crate::wire::{DecodeError, EncodeError};
 /// How many requests may wait for their replies at the same time.
 pub const MAX_PENDING: usize = 1024;
 
-/// How many bytes all parts of all unfinished multipart replies may have together. The largest that is known, the
-/// features of all of Open vSwitch's tables, has 1.2 million.
+/// How many bytes all parts of all unfinished multipart replies may have together; read, the smallest entries take some
+/// twenty times as much memory. The largest that is known, the features of all of Open vSwitch's tables, has 1.2 million.
 pub const MAX_MULTIPART: usize = 16 << 20;
 
 /// What a connection is to do.

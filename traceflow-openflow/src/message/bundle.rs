@@ -172,7 +172,7 @@ impl Body for BundleAdd {
             "\n bundle_id={} flags={}\n{}",
             Number(self.bundle.into()),
             self.flags,
-            Within(&self.message)
+            Within::Bundle(&self.message)
         )?;
         Property::describe_all(&self.properties, f)
     }

@@ -66,29 +66,74 @@ impl fmt::Display for Printed<'_> {
     }
 }
 
-/// A message within another one, perhaps only its beginning. It is not searched for more of them.
-pub(super) struct Within<'a>(pub(super) &'a [u8]);
+/// A message within another one, perhaps only its beginning.
+///
+/// So that nobody can nest them without end: an error may tell of a message for a bundle, which may be anything but
+/// these.
+pub(super) enum Within<'a> {
+    /// A bundle's.
+    Bundle(&'a [u8]),
+    /// That of which an error tells.
+    Error(&'a [u8]),
+}
 
 impl fmt::Display for Within<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Message::decode(self.0) {
-            Ok((header, message)) if !matches!(message, Message::BundleAdd(_) | Message::Error(_)) => {
-                write!(f, "{}", message.with_header(&header))
+        let (Self::Bundle(bytes) | Self::Error(bytes)) = self;
+        match (self, Message::decode(bytes)) {
+            (_, Ok((_, Message::Error(_))) | Err(_)) | (Self::Bundle(_), Ok((_, Message::BundleAdd(_)))) => {
+                write_raw(bytes, f)
             }
-            _ => self.write_raw(f),
+            (_, Ok((header, message))) => write!(f, "{}", message.with_header(&header)),
         }
     }
 }
 
-impl Within<'_> {
-    fn write_raw(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Ok(header) = Header::decode(&mut Reader::new(self.0)) {
-            write!(
-                f,
-                "message of type {} {}, {} bytes: ",
-                header.kind, header, header.length
-            )?;
+fn write_raw(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Ok(header) = Header::decode(&mut Reader::new(bytes)) {
+        write!(f, "message of type {} {header}, {} bytes: ", header.kind, header.length)?;
+    }
+    write!(f, "{}", Hex(bytes.get(HEADER..).unwrap_or(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Version;
+    use crate::message::{BundleAdd, BundleFlags, ErrorMessage};
+
+    #[test]
+    fn messages_in_messages_are_shown_to_a_depth() {
+        let mut message = Message::BarrierRequest;
+        for _ in 0..4 {
+            let added = BundleAdd::new(1, BundleFlags::default(), &message, Version::V1_5, 1);
+            message = Message::BundleAdd(added.unwrap());
         }
-        write!(f, "{}", Hex(self.0.get(HEADER..).unwrap_or(self.0)))
+        let mut data = Vec::new();
+        message.encode(Version::V1_5, 1, &mut data).unwrap();
+        let text = Message::Error(ErrorMessage::new(17, 9, data)).to_string();
+        let lines: Vec<&str> = text.lines().map(|line| line.split(", ").next().unwrap()).collect();
+        let expected = [
+            "OFPT_ERROR: OFPBFC_MSG_BAD_XID",
+            "OFPT_BUNDLE_ADD_MESSAGE (OF1.5) (xid=0x1):",
+            " bundle_id=0x1 flags=0",
+            "message of type 34 (OF1.5) (xid=0x1)",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn what_came_from_the_switch_cannot_do_anything_to_a_terminal() {
+        let port = crate::message::PortDesc {
+            port: crate::Port(3),
+            address: [0; 6],
+            name: "\u{1b}[2J\n".to_owned(),
+            config: 0,
+            state: 0,
+            ethernet: None,
+            properties: Vec::new(),
+        };
+        let text = port.to_string();
+        assert!(text.starts_with("3(\\u{1b}[2J\\n): "), "{text}");
     }
 }
