@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use traceflow_openflow::field::{Field, Value};
 use traceflow_openflow::matching::FieldMatch;
-use traceflow_openflow::message::{FeaturesReply, FlowMod, Hello, Message};
+use traceflow_openflow::message::{ErrorMessage, FeaturesReply, FlowMod, Hello, Message};
 use traceflow_openflow::{NICIRA, ONF, Version};
 
 /// Conditions that a flow can have, as ovs-ofctl reads them.
@@ -104,9 +104,9 @@ fn captured_messages_print_as_ovs_ofctl_prints_them() {
     assert!(same >= 100, "{same}");
 }
 
-/// What we don't take apart; and what we say in other words: a flush without what it leaves open, the filter of an
-/// aggregate, reasons kind by kind, payload in one line.
-const OTHERWISE: [&str; 12] = [
+/// What we don't take apart; and what we say in other words: a flush without what it leaves open, the cookies
+/// of a filter, reasons kind by kind, payload in one line.
+const OTHERWISE: [&str; 13] = [
     "OFPST_TABLE ",
     "OFPST_TABLE_FEATURES reply",
     "OFPST_GROUP_FEATURES reply",
@@ -114,6 +114,7 @@ const OTHERWISE: [&str; 12] = [
     "OFPST_PORT ",
     "OFPT_PORT_MOD ",
     "NXT_CT_FLUSH ",
+    "OFPST_FLOW request",
     "OFPST_AGGREGATE request",
     "OFPST_TABLE_DESC reply",
     "OFPT_SET_ASYNC ",
@@ -122,9 +123,10 @@ const OTHERWISE: [&str; 12] = [
 ];
 
 /// Where the words differ: one side has the first, the other the second.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 12] = [
     ("ip_src", "nw_src"),
     ("ip_dst", "nw_dst"),
+    ("icmpv6_", "icmp_"),
     ("tcp_src", "tp_src"),
     ("tcp_dst", "tp_dst"),
     ("ONFT_", "OFPT_"),
@@ -153,6 +155,50 @@ fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = words.map(ToOwned::to_owned).collect();
     words.sort();
     words
+}
+
+#[test]
+fn errors_are_called_what_ovs_ofctl_calls_them() {
+    if !present() {
+        return;
+    }
+    let standard = (0..20).flat_map(|kind| (0..25).map(move |code| ErrorMessage::new(kind, code, Vec::new())));
+    let named = compared(Version::V1_5, standard);
+    let extended = (0..60)
+        .map(|code| (NICIRA, code))
+        .chain((2300..2700).map(|code| (ONF, code)));
+    let extended = extended.map(|(experimenter, code)| ErrorMessage {
+        experimenter: Some(experimenter),
+        ..ErrorMessage::new(0xffff, code, Vec::new())
+    });
+    println!("{} errors", named + compared(Version::V1_3, extended));
+}
+
+/// Compares the names of those errors that ovs-ofctl knows, and says how many those are.
+fn compared(version: Version, errors: impl Iterator<Item = ErrorMessage>) -> usize {
+    let path = std::env::temp_dir().join(format!("traceflow-errors-{}-{}", std::process::id(), version.wire()));
+    let (errors, mut bytes) = (errors.collect::<Vec<_>>(), Vec::new());
+    for (xid, error) in errors.iter().enumerate() {
+        let encoded = Message::Error(error.clone()).encode(version, xid as u32, &mut bytes);
+        encoded.expect("an error without data");
+    }
+    std::fs::write(&path, bytes).expect("a file in the folder for temporary files");
+    let output = Command::new("ovs-ofctl")
+        .arg("ofp-parse")
+        .arg(&path)
+        .output()
+        .expect("ovs-ofctl starts");
+    let _ = std::fs::remove_file(&path);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let known = |line: &&str| line.starts_with("OFPT_ERROR") && !line.contains("***");
+    let lines: Vec<&str> = text.lines().filter(known).collect();
+    for line in &lines {
+        let (head, name) = line.split_once("): ").expect("a header and a name");
+        let xid = head.rsplit("0x").next().map(|digits| usize::from_str_radix(digits, 16));
+        let error = &errors[xid.expect("an xid").expect("a number")];
+        assert_eq!(error.name(), Some(name), "{error:?}");
+    }
+    lines.len()
 }
 
 /// The names of the fields, how many bytes they take, and whether they can have a mask: the first one that it doesn't
