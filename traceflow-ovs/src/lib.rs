@@ -1,7 +1,25 @@
 //! Traces packets through Open vSwitch.
 
 pub mod address;
+mod channel;
+mod conntrack;
+mod datapath;
+pub mod directory;
+mod evidence;
+mod flights;
+mod instance;
 pub mod jsonrpc;
+pub mod layout;
+pub mod nodes;
 pub mod ofproto_trace;
 pub mod ovsdb;
+pub mod pipeline;
+mod read;
+mod settings;
+mod switch;
 pub mod unixctl;
+mod watch;
+
+pub use datapath::OvsDatapath;
+pub use instance::{Instance, LAST_INSTANCE};
+pub use settings::Settings;

@@ -1,0 +1,522 @@
+//! One switch's OpenFlow connection: opened, kept, opened again; the only place where its socket is read and written.
+//!
+//! Requests come from any task and are answered by number, so that nobody waits behind packet-ins: those are handed on at
+//! once, on the same turn in which they were read.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use traceflow_core::datapath::DatapathError;
+use traceflow_openflow::connection::{Config, Connection, Event};
+use traceflow_openflow::message::{
+    AsyncConfig, ErrorMessage, Message, PacketIn2, PacketInFormat, SetControllerId, SetPacketInFormat, SwitchConfig,
+};
+
+use crate::address::{Address, Stream};
+
+/// How a channel is opened and kept.
+pub(crate) struct Opening {
+    pub(crate) address: Address,
+    /// Which punts come to us.
+    pub(crate) controller: u16,
+    /// How long the switch may be out of reach before it is held to be gone for good; `None`: for ever.
+    pub(crate) give_up: Option<Duration>,
+    /// Who gets the packet-ins; what it returns is sent at once.
+    pub(crate) packet_ins: Box<dyn Fn(PacketIn2) -> Vec<Message> + Send + Sync>,
+}
+
+/// The way to a switch. When it is dropped, the connection is closed.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    requests: mpsc::UnboundedSender<Request>,
+    link: watch::Receiver<Link>,
+}
+
+/// How the connection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It isn't there, or not yet, for this reason; it is being opened.
+    Down(Arc<str>),
+    /// It is there, for the so-manieth time.
+    Up(u64),
+    /// The switch was given up.
+    Gone(Arc<str>),
+}
+
+/// How long a call waits for a connection that is being opened.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is asked of the task that owns the socket.
+#[derive(Debug)]
+enum Request {
+    /// Sent in this order; what is refused is logged.
+    Post(Vec<Message>),
+    /// Sent in this order; answered when all is done.
+    Perform(Vec<Message>, oneshot::Sender<Result<(), DatapathError>>),
+    /// Answered by the reply.
+    Ask(Box<Message>, oneshot::Sender<Result<Message, DatapathError>>),
+}
+
+impl Channel {
+    /// Starts to open the connection, in a task of the current runtime.
+    pub(crate) fn open(opening: Opening) -> Self {
+        let (requests, requested) = mpsc::unbounded_channel();
+        let (link, linked) = watch::channel(Link::Down("it was not tried yet".into()));
+        let keeper = Keeper {
+            opening,
+            requests: requested,
+            link,
+            opened: 0,
+        };
+        tokio::spawn(keeper.keep());
+        Self { requests, link: linked }
+    }
+
+    /// How the connection stands, now and later.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    /// Waits a little for the connection; the number is another after every loss of it.
+    pub(crate) async fn up(&self) -> Result<u64, DatapathError> {
+        let mut link = self.link.clone();
+        let settled = link.wait_for(|link| !matches!(link, Link::Down(_)));
+        let settled = timeout(PATIENCE, settled).await;
+        let now = match settled {
+            Ok(Ok(link)) => link.clone(),
+            Ok(Err(_)) | Err(_) => self.link.borrow().clone(),
+        };
+        match now {
+            Link::Up(number) => Ok(number),
+            Link::Down(reason) | Link::Gone(reason) => Err(DatapathError::Unavailable(reason)),
+        }
+    }
+
+    /// Sends messages that have no reply; they take effect in their order and before whatever is sent later.
+    pub(crate) fn post(&self, messages: Vec<Message>) -> Result<(), DatapathError> {
+        match &*self.link.borrow() {
+            Link::Up(_) => {}
+            Link::Down(reason) | Link::Gone(reason) => return Err(DatapathError::Unavailable(reason.clone())),
+        }
+        self.requests.send(Request::Post(messages)).map_err(|_| closed())
+    }
+
+    /// Sends messages that have no reply, and waits until the switch has carried them out.
+    pub(crate) async fn perform(&self, messages: Vec<Message>) -> Result<(), DatapathError> {
+        self.up().await?;
+        let (done, performed) = oneshot::channel();
+        let sent = self.requests.send(Request::Perform(messages, done));
+        sent.map_err(|_| closed())?;
+        performed.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Sends a message and waits for its reply.
+    pub(crate) async fn ask(&self, message: Message) -> Result<Message, DatapathError> {
+        self.up().await?;
+        let (answer, answered) = oneshot::channel();
+        let sent = self.requests.send(Request::Ask(Box::new(message), answer));
+        sent.map_err(|_| closed())?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+fn closed() -> DatapathError {
+    DatapathError::Unavailable("the connection to the switch was closed".into())
+}
+
+/// The task that owns the socket.
+struct Keeper {
+    opening: Opening,
+    requests: mpsc::UnboundedReceiver<Request>,
+    link: watch::Sender<Link>,
+    opened: u64,
+}
+
+/// Between two tries; the first comes at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long one try may take.
+const CONNECTING: Duration = Duration::from_secs(5);
+
+/// Why a connection is over.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{0}")]
+    Socket(#[from] io::Error),
+    #[error("the switch closed the connection")]
+    Eof,
+    #[error("{0}")]
+    Protocol(traceflow_openflow::connection::Closed),
+    #[error("the switch refuses what tracing needs: {0}")]
+    Refused(ErrorMessage),
+    /// Nobody holds the channel any more.
+    #[error("closed")]
+    Unwanted,
+}
+
+impl Keeper {
+    async fn keep(mut self) {
+        let mut pause = FIRST_PAUSE;
+        let mut down_since = Instant::now();
+        loop {
+            let opened = self.opened;
+            let lost = self.one_connection().await;
+            if matches!(lost, Lost::Unwanted) {
+                return;
+            }
+            if self.opened != opened {
+                (pause, down_since) = (FIRST_PAUSE, Instant::now());
+            }
+            let reason: Arc<str> = lost.to_string().into();
+            tracing::debug!(address = %self.opening.address, %reason, "no connection");
+            if self
+                .opening
+                .give_up
+                .is_some_and(|give_up| down_since.elapsed() >= give_up)
+            {
+                self.link.send_replace(Link::Gone(reason));
+                return;
+            }
+            self.link.send_replace(Link::Down(reason.clone()));
+            if !self.wait(pause, &reason).await {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Refuses what is asked meanwhile; false if nobody will ask any more.
+    async fn wait(&mut self, pause: Duration, reason: &Arc<str>) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                request = self.requests.recv() => match request {
+                    Some(request) => request.refuse(reason),
+                    None => return false,
+                },
+                () = sleep_until(until) => return true,
+            }
+        }
+    }
+
+    async fn one_connection(&mut self) -> Lost {
+        let stream = match timeout(CONNECTING, self.opening.address.connect()).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return io::Error::from(io::ErrorKind::TimedOut).into(),
+        };
+        let (reader, writer) = tokio::io::split(stream);
+        let mut line = Line {
+            reader,
+            writer,
+            connection: Connection::new(Config::default(), std::time::Instant::now()),
+            outgoing: Vec::new(),
+            incoming: Vec::with_capacity(CHUNK),
+            calls: Calls::default(),
+        };
+        let lost = match line.greet(&self.opening).await {
+            Ok(()) => {
+                self.opened += 1;
+                self.link.send_replace(Link::Up(self.opened));
+                line.serve(&mut self.requests, &self.opening).await
+            }
+            Err(lost) => lost,
+        };
+        line.calls.fail_all(&lost.to_string().into());
+        lost
+    }
+}
+
+impl Request {
+    fn refuse(self, reason: &Arc<str>) {
+        let error = DatapathError::Unavailable(reason.clone());
+        match self {
+            Self::Post(messages) => tracing::debug!(count = messages.len(), "not sent: {error}"),
+            Self::Perform(_, done) => drop(done.send(Err(error))),
+            Self::Ask(_, answer) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+/// An open connection.
+struct Line {
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
+    connection: Connection,
+    /// What the socket hasn't taken yet.
+    outgoing: Vec<u8>,
+    /// What was read last; kept for its memory.
+    incoming: Vec<u8>,
+    calls: Calls,
+}
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// So many requests are taken before the socket has its turn again.
+const BATCH: usize = 64;
+
+impl Line {
+    /// Shakes hands and says what we want to be told.
+    async fn greet(&mut self, opening: &Opening) -> Result<(), Lost> {
+        let mut configuring = None;
+        loop {
+            while let Some(event) = self.connection.poll_event() {
+                match event {
+                    Event::Ready { .. } => configuring = Some(self.configure(opening)?),
+                    Event::Reply { xid, .. } if configuring == Some(xid) => return Ok(()),
+                    Event::Refused { error, .. } => return Err(Lost::Refused(error)),
+                    Event::Closed(closed) => return Err(Lost::Protocol(closed)),
+                    _ => {}
+                }
+            }
+            self.turn().await?;
+        }
+    }
+
+    /// Returns the number of the barrier behind it all.
+    fn configure(&mut self, opening: &Opening) -> Result<u32, Lost> {
+        let messages = [
+            // Before that the switch sends nothing of its own accord.
+            Message::SetConfig(SwitchConfig {
+                flags: 0,
+                miss_send_len: u16::MAX,
+            }),
+            // Only packet-ins, and only those that an action sends (reason 1 of both versions).
+            Message::SetAsync(AsyncConfig::packet_ins(ACTION_REASONS)),
+            Message::SetPacketInFormat(SetPacketInFormat {
+                format: PacketInFormat::Nicira2,
+            }),
+            Message::SetControllerId(SetControllerId { id: opening.controller }),
+        ];
+        for message in &messages {
+            self.send(message)?;
+        }
+        self.send(&Message::BarrierRequest)
+    }
+
+    fn send(&mut self, message: &Message) -> Result<u32, Lost> {
+        let sent = self.connection.send(message);
+        sent.map_err(|error| Lost::Socket(io::Error::other(error)))
+    }
+
+    async fn serve(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>, opening: &Opening) -> Lost {
+        loop {
+            if let Err(lost) = self.hand_out(opening) {
+                return lost;
+            }
+            tokio::select! {
+                request = requests.recv() => {
+                    let Some(request) = request else { return self.flush().await };
+                    self.take(request);
+                    for _ in 1..BATCH {
+                        let Ok(request) = requests.try_recv() else { break };
+                        self.take(request);
+                    }
+                    if let Err(error) = self.write_now().await {
+                        return error.into();
+                    }
+                }
+                turned = self.turn() => if let Err(lost) = turned { return lost },
+            }
+        }
+    }
+
+    /// Whatever was sent is still delivered, if the switch takes it soon.
+    async fn flush(&mut self) -> Lost {
+        self.collect();
+        let _ = timeout(PATIENCE, self.writer.write_all(&self.outgoing)).await;
+        Lost::Unwanted
+    }
+
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Post(messages) => self.post(&messages),
+            Request::Perform(messages, done) => self.perform(&messages, done),
+            Request::Ask(message, answer) => match self.connection.send(&message) {
+                Ok(xid) => self.calls.put(&[xid], Call::Ask(answer)),
+                Err(error) => drop(answer.send(Err(refused(&error)))),
+            },
+        }
+    }
+
+    fn post(&mut self, messages: &[Message]) {
+        for message in messages {
+            if let Err(error) = self.connection.send(message) {
+                tracing::warn!(name = message.name(), %error, "not sent");
+            }
+        }
+    }
+
+    /// A barrier tells when it is done; what was refused comes before that.
+    fn perform(&mut self, messages: &[Message], done: oneshot::Sender<Result<(), DatapathError>>) {
+        let mut xids = Vec::with_capacity(messages.len() + 1);
+        for message in messages.iter().chain([&Message::BarrierRequest]) {
+            match self.connection.send(message) {
+                Ok(xid) => xids.push(xid),
+                Err(error) => {
+                    let _ = done.send(Err(refused(&error)));
+                    return;
+                }
+            }
+        }
+        self.calls.put(&xids, Call::Perform(done));
+    }
+
+    /// One step: what comes is read, what is to go is written, what is due is done.
+    async fn turn(&mut self) -> Result<(), Lost> {
+        self.collect();
+        let due = self.connection.poll_timeout();
+        let due = due.map_or_else(|| Instant::now() + LONGEST_PAUSE, Instant::from_std);
+        self.incoming.clear();
+        tokio::select! {
+            read = self.reader.read_buf(&mut self.incoming) => {
+                if read? == 0 {
+                    return Err(Lost::Eof);
+                }
+                self.connection.handle_bytes(&self.incoming, std::time::Instant::now());
+            }
+            written = self.writer.write(&self.outgoing), if !self.outgoing.is_empty() => {
+                self.outgoing.drain(..written?);
+            }
+            () = sleep_until(due) => self.connection.handle_timeout(std::time::Instant::now()),
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes without waiting: most often all.
+    async fn write_now(&mut self) -> io::Result<()> {
+        self.collect();
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            written = self.writer.write(&self.outgoing) => drop(self.outgoing.drain(..written?)),
+            () = std::future::ready(()) => {}
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self) {
+        self.connection.poll_transmit_into(&mut self.outgoing);
+    }
+
+    fn hand_out(&mut self, opening: &Opening) -> Result<(), Lost> {
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                Event::Message(Message::PacketIn2(packet_in)) => self.post(&(opening.packet_ins)(packet_in)),
+                Event::Reply { xid, message } => self.calls.answer(xid, message),
+                Event::Refused { xid, error } => self.calls.refuse(xid, error),
+                Event::Unreadable { header, error } => self.calls.give_up(header.xid, &error),
+                Event::Closed(closed) => return Err(Lost::Protocol(closed)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `OFPR_ACTION` of OpenFlow 1.3, and `OFPR_APPLY_ACTION`, `OFPR_ACTION_SET`, `OFPR_GROUP`, `OFPR_PACKET_OUT` of 1.5.
+const ACTION_REASONS: u32 = 0b11_1010;
+
+fn refused(error: &dyn std::error::Error) -> DatapathError {
+    DatapathError::Refused(error.to_string().into())
+}
+
+/// Who waits for what.
+#[derive(Default)]
+struct Calls {
+    /// By the number of every message that was sent for it.
+    by_xid: HashMap<u32, u64>,
+    calls: HashMap<u64, Waiting>,
+    last: u64,
+}
+
+struct Waiting {
+    call: Call,
+    xids: Vec<u32>,
+    /// The first thing that went wrong.
+    error: Option<DatapathError>,
+}
+
+enum Call {
+    /// Ends with the reply to the last of its messages.
+    Perform(oneshot::Sender<Result<(), DatapathError>>),
+    Ask(oneshot::Sender<Result<Message, DatapathError>>),
+}
+
+impl Calls {
+    fn put(&mut self, xids: &[u32], call: Call) {
+        self.last += 1;
+        self.by_xid.extend(xids.iter().map(|&xid| (xid, self.last)));
+        let waiting = Waiting {
+            call,
+            xids: xids.to_vec(),
+            error: None,
+        };
+        self.calls.insert(self.last, waiting);
+    }
+
+    fn answer(&mut self, xid: u32, message: Message) {
+        let Some(waiting) = self.end(xid) else { return };
+        match (waiting.call, waiting.error) {
+            (Call::Perform(done), error) => drop(done.send(error.map_or(Ok(()), Err))),
+            (Call::Ask(answer), None) => drop(answer.send(Ok(message))),
+            (Call::Ask(answer), Some(error)) => drop(answer.send(Err(error))),
+        }
+    }
+
+    fn refuse(&mut self, xid: u32, error: ErrorMessage) {
+        let Some(waiting) = self.by_xid.get(&xid).and_then(|call| self.calls.get_mut(call)) else {
+            tracing::warn!(%error, "the switch refused what nobody waits for");
+            return;
+        };
+        waiting
+            .error
+            .get_or_insert_with(|| DatapathError::Refused(error.to_string().into()));
+        // A question has no other answer; for the rest the barrier is still to come.
+        if matches!(waiting.call, Call::Ask(_)) || waiting.xids.last() == Some(&xid) {
+            self.answer(xid, Message::BarrierReply);
+        }
+    }
+
+    /// The reply came, and can't be read.
+    fn give_up(&mut self, xid: u32, error: &dyn std::error::Error) {
+        tracing::warn!(%error, "a message of the switch can't be read");
+        let Some(waiting) = self.by_xid.get(&xid).and_then(|call| self.calls.get_mut(call)) else {
+            return;
+        };
+        let words = format!("the switch's answer can't be read: {error}");
+        waiting
+            .error
+            .get_or_insert_with(|| DatapathError::Refused(words.into()));
+        self.answer(xid, Message::BarrierReply);
+    }
+
+    fn end(&mut self, xid: u32) -> Option<Waiting> {
+        let call = self.by_xid.get(&xid)?;
+        let waiting = self.calls.remove(call)?;
+        for xid in &waiting.xids {
+            self.by_xid.remove(xid);
+        }
+        Some(waiting)
+    }
+
+    fn fail_all(&mut self, reason: &Arc<str>) {
+        let error = || DatapathError::Unavailable(reason.clone());
+        self.by_xid.clear();
+        for (_, waiting) in self.calls.drain() {
+            match waiting.call {
+                Call::Perform(done) => drop(done.send(Err(error()))),
+                Call::Ask(answer) => drop(answer.send(Err(error()))),
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The connection tracking entries that an injected packet leaves, and how they are forgotten: each by its whole tuple,
+//! which the switch finds at once.
+
+use std::net::IpAddr;
+
+use traceflow_core::packet::{CapturedTransport, IcmpHeader, IpFamily, Packet, Protocol, Transport};
+use traceflow_openflow::field::Field;
+use traceflow_openflow::message::{CtFlush, Message, Tuple};
+
+use crate::evidence::{Evidence, ct_state};
+use crate::layout::Zones;
+
+/// A connection as its first packet began it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Connection {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: Protocol,
+    kind: Kind,
+}
+
+/// What tells connections between two addresses apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ports(u16, u16),
+    Icmp(IcmpHeader),
+    Nothing,
+}
+
+impl Connection {
+    /// The one that `packet` begins where it is injected.
+    pub(crate) fn of(packet: &Packet) -> Self {
+        Self {
+            source: packet.ip.source(),
+            destination: packet.ip.destination(),
+            protocol: packet.protocol(),
+            kind: match packet.transport {
+                Transport::Icmp(header) | Transport::Icmpv6(header) => Kind::Icmp(without_sequence(header)),
+                // The userspace datapath tracks SCTP by its addresses alone.
+                Transport::Sctp { .. } => Kind::Ports(0, 0),
+                ref transport => transport
+                    .ports()
+                    .map_or(Kind::Nothing, |(source, destination)| Kind::Ports(source, destination)),
+            },
+        }
+    }
+
+    /// The one that the packet belonged to where it was seen, in the zone that it went through last.
+    pub(crate) fn in_last_zone(evidence: &Evidence<'_>) -> Self {
+        let packet = &evidence.packet;
+        // Of ICMPv6 the switch doesn't tell the original addresses; nothing translates those packets' sources.
+        let (source, destination) = evidence.original_addresses();
+        let number = |field| evidence.metadata.number(field).unwrap_or_default() as u16;
+        Self {
+            source: source.unwrap_or(packet.source),
+            destination: destination.unwrap_or(packet.destination),
+            protocol: packet.protocol,
+            kind: match packet.transport {
+                CapturedTransport::Icmp(header) => Kind::Icmp(without_sequence(header)),
+                CapturedTransport::Sctp { .. } => Kind::Ports(0, 0),
+                ref transport => match (transport.ports(), source) {
+                    (None, _) => Kind::Nothing,
+                    (Some((source, destination)), None) => Kind::Ports(source, destination),
+                    (Some(_), Some(_)) => Kind::Ports(number(Field::NXM_NX_CT_TP_SRC), number(Field::NXM_NX_CT_TP_DST)),
+                },
+            },
+        }
+    }
+
+    /// Has the switch forget it in one zone.
+    pub(crate) fn forgotten_in(self, zone: u16) -> Message {
+        let mut tuple = Tuple {
+            source: Some(self.source),
+            destination: Some(self.destination),
+            ..Tuple::default()
+        };
+        match self.kind {
+            Kind::Ports(source, destination) => {
+                tuple.source_port = Some(source);
+                tuple.destination_port = Some(destination);
+            }
+            Kind::Icmp(header) => {
+                tuple.icmp_id = Some(header.id);
+                tuple.icmp_type = Some(header.icmp_type);
+                tuple.icmp_code = Some(header.code);
+            }
+            Kind::Nothing => {}
+        }
+        Message::CtFlush(CtFlush {
+            protocol: self.protocol.0,
+            original: Some(tuple),
+            zone: Some(zone),
+            ..CtFlush::default()
+        })
+    }
+
+    /// Has the switch forget it in every zone of its family.
+    pub(crate) fn forgotten_in_all(self, zones: &Zones) -> impl Iterator<Item = Message> + '_ {
+        zones.of(self.family()).iter().map(move |&zone| self.forgotten_in(zone))
+    }
+
+    pub(crate) fn family(self) -> IpFamily {
+        IpFamily::of(self.source)
+    }
+}
+
+fn without_sequence(header: IcmpHeader) -> IcmpHeader {
+    IcmpHeader { sequence: 0, ..header }
+}
+
+impl Zones {
+    /// The zones of one family.
+    pub fn of(&self, family: IpFamily) -> &[u16] {
+        match family {
+            IpFamily::V4 => &self.v4,
+            IpFamily::V6 => &self.v6,
+        }
+    }
+}
+
+/// Whose connection an injected packet turned out to belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belongs {
+    /// Nobody else's: it was begun by the packet, or not tracked at all.
+    ToNobody,
+    /// To real traffic; it is left alone.
+    ToTraffic,
+}
+
+impl Belongs {
+    pub(crate) fn of(evidence: &Evidence<'_>) -> Self {
+        let state = evidence.connection();
+        let tracked = state & ct_state::TRACKED != 0 && state & ct_state::INVALID == 0;
+        if tracked && (state & ct_state::NEW == 0 || state & ct_state::ESTABLISHED != 0) {
+            Self::ToTraffic
+        } else {
+            Self::ToNobody
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The datapath of one Open vSwitch node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use tokio::time::Instant;
+use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report};
+use traceflow_core::names::NodeName;
+use traceflow_core::packet::{Packet, Protocol};
+use traceflow_core::plan::FlowMatch;
+use traceflow_openflow::Port;
+use traceflow_openflow::message::{Message, PacketOut};
+
+use crate::conntrack::Connection;
+use crate::instance::{MARKS, MarkKind, WireMark};
+use crate::layout::Layout;
+use crate::settings::Settings;
+use crate::switch::{Installed, Switch, delete, expiry};
+use crate::watch::{self, LiveProbe};
+
+/// Traces packets through one node's Open vSwitch, over OpenFlow.
+///
+/// Nothing is touched before [`attach`](Datapath::attach). Injected packets are watched by flows that attach puts in
+/// place once; a trace of one is a packet-out and no flow-mod. Real traffic needs flows of its own. All flows bear
+/// cookies of ours and go by themselves after a minute, should the tracer die.
+pub struct OvsDatapath {
+    switch: Arc<Switch>,
+}
+
+impl OvsDatapath {
+    /// Begins to speak to the switch, in tasks of the current runtime; they end when the value is dropped.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and I/O enabled.
+    pub fn open(settings: Settings) -> Self {
+        let capabilities = capabilities();
+        Self {
+            switch: Switch::open(settings, capabilities),
+        }
+    }
+
+    async fn install_live(
+        &self,
+        probe: &Probe,
+        matching: &FlowMatch,
+        kind: MarkKind,
+        layout: &Layout,
+    ) -> Result<(), DatapathError> {
+        let switch = &self.switch;
+        let register = switch.instance().register(WireMark { kind, mark: probe.mark });
+        let live_probe = LiveProbe {
+            trace: probe.trace,
+            register,
+            matching,
+            expires: expiry(probe.lifetime),
+        };
+        let flows = watch::live(layout, switch.instance(), live_probe);
+        let installed = Installed {
+            mark: probe.mark,
+            flows: flows.clone(),
+            until: Instant::now() + probe.lifetime.min(LONGEST),
+        };
+        {
+            let mut live = switch.live();
+            let same = live
+                .iter()
+                .find(|(trace, other)| other.mark == probe.mark && **trace != probe.trace);
+            if let Some((trace, _)) = same {
+                let words = format!("mark {} is in use by trace {trace}", probe.mark);
+                return Err(DatapathError::Refused(words.into()));
+            }
+            live.insert(probe.trace, installed);
+        }
+        let messages = flows.into_iter().map(Message::FlowMod).collect();
+        let put = switch.channel.perform(messages).await;
+        if put.is_err() {
+            switch.live().remove(&probe.trace);
+            // On an error nothing of the probe stays; if this fails too, the flows go by themselves.
+            let _ = switch.channel.post(vec![self.deletion(probe)]);
+            return put;
+        }
+        switch.settle().await;
+        Ok(())
+    }
+
+    fn deletion(&self, probe: &Probe) -> Message {
+        let cookie = self.switch.instance().trace_cookie(probe.trace);
+        Message::FlowMod(delete(cookie, u64::MAX))
+    }
+
+    async fn remove_live(&self, probe: &Probe) -> Result<Removed, DatapathError> {
+        let switch = &self.switch;
+        let known = switch.live().remove(&probe.trace);
+        let mut matched = 0;
+        if known.is_some() {
+            // Packets of the flow cache are counted when it is gone through.
+            switch.settle().await;
+            matched = self.matched(probe).await?;
+        }
+        switch.channel.perform(vec![self.deletion(probe)]).await?;
+        Ok(Removed { matched: Some(matched) })
+    }
+
+    /// How many packets the flow that marks has marked, without those that were unmarked behind it.
+    async fn matched(&self, probe: &Probe) -> Result<u64, DatapathError> {
+        let cookie = self.switch.instance().trace_cookie(probe.trace);
+        let flows = self.switch.flows(cookie, u64::MAX).await?;
+        let count = |kind| {
+            let of_kind = flows
+                .iter()
+                .filter(|flow| watch::live_kind(flow.priority) == Some(kind));
+            of_kind.filter_map(|flow| flow.statistics.packets).sum::<u64>()
+        };
+        Ok(count(watch::LiveKind::Marks).saturating_sub(count(watch::LiveKind::Unmarks)))
+    }
+}
+
+/// A day is for ever, and leaves room in the arithmetic of time.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// What every Open vSwitch can do that has a pipeline with connection tracking.
+///
+/// SCTP is left out: the userspace datapath tracks it by addresses alone, so that one association makes every other
+/// between the same Pods look established, and translates nothing.
+fn capabilities() -> Capabilities {
+    let protocols = (0..=u8::MAX)
+        .map(Protocol)
+        .filter(|&protocol| protocol != Protocol::SCTP);
+    Capabilities {
+        inject: true,
+        live: true,
+        dropped_only: true,
+        ipv4: true,
+        ipv6: true,
+        protocols: Some(protocols.collect()),
+        marks: MARKS,
+        // The flow cache keeps what it knows of a mark for `max-idle`, 10 s by default.
+        mark_memory: Duration::from_secs(11),
+        nonce: true,
+        standing_watch: true,
+        counts_matches: true,
+    }
+}
+
+#[async_trait]
+impl Datapath for OvsDatapath {
+    fn node(&self) -> &NodeName {
+        &self.switch.settings.node
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.switch.capabilities
+    }
+
+    async fn attach(&self) -> Result<(), DatapathError> {
+        self.switch.attach().await
+    }
+
+    async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
+        self.capabilities().permit_install(probe)?;
+        let layout = self.switch.layout()?;
+        match &probe.kind {
+            ProbeKind::Injected { .. } => self.switch.channel.up().await.map(drop),
+            ProbeKind::Live { matching, dropped_only } => {
+                let kind = if *dropped_only {
+                    MarkKind::DroppedOnly
+                } else {
+                    MarkKind::Live
+                };
+                self.install_live(probe, matching, kind, &layout).await
+            }
+        }
+    }
+
+    async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), DatapathError> {
+        self.capabilities().permit_inject(packet)?;
+        let ProbeKind::Injected { pod, .. } = &probe.kind else {
+            return Err(DatapathError::Unsupported("inject a packet for a live probe".into()));
+        };
+        let switch = &self.switch;
+        let layout = switch.layout()?;
+        let port = switch.settings.directory.port(pod);
+        let port =
+            port.ok_or_else(|| DatapathError::Refused(format!("no port of Pod {pod} is on this node").into()))?;
+        switch.channel.up().await?;
+        let connection = Connection::of(packet);
+        let again = switch.flights.begin(probe.trace, packet.nonce, connection).await;
+        let register = switch.instance().register(WireMark {
+            kind: MarkKind::Injected,
+            mark: probe.mark,
+        });
+        let mut messages = Vec::with_capacity(1);
+        if again {
+            // A repeated tuple would be translated before the load balancer has its say.
+            messages.extend(connection.forgotten_in_all(&layout.zones));
+        }
+        let actions = watch::injection(&layout, register);
+        messages.push(Message::PacketOut(PacketOut::new(Port(port), packet.to_vec(), actions)));
+        switch.channel.post(messages)
+    }
+
+    async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
+        let ProbeKind::Injected { packet, .. } = &probe.kind else {
+            return self.remove_live(probe).await;
+        };
+        let switch = &self.switch;
+        let Ok(layout) = switch.layout() else {
+            return Ok(Removed::default());
+        };
+        let settled = match switch.flights.end(probe.trace) {
+            Some(journey) => journey.settled,
+            None => switch.flights.was_seen(packet.nonce),
+        };
+        if !settled {
+            switch.channel.up().await?;
+            let forgotten = Connection::of(packet).forgotten_in_all(&layout.zones);
+            switch.channel.post(forgotten.collect())?;
+        }
+        Ok(Removed::default())
+    }
+
+    async fn detach(&self) -> Result<(), DatapathError> {
+        self.switch.detach().await
+    }
+
+    fn reports(&self) -> BoxStream<'static, Report> {
+        self.switch.reports()
+    }
+
+    async fn leftovers(&self) -> Result<Vec<String>, DatapathError> {
+        let flows = self.switch.own_flows().await?;
+        let mut lines: Vec<String> = flows.iter().map(watch::described).collect();
+        lines.sort_unstable();
+        let unsettled = self.switch.flights.unsettled();
+        lines.extend(
+            unsettled
+                .iter()
+                .map(|trace| format!("connection tracking entries of trace {trace}")),
+        );
+        Ok(lines)
+    }
+}
+
+impl std::fmt::Debug for OvsDatapath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OvsDatapath")
+            .field("settings", &self.switch.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! What one packet-in says, gathered into a value before anything is concluded from it.
+
+use std::net::IpAddr;
+
+use traceflow_core::packet::{CapturedPacket, IpFamily};
+use traceflow_openflow::field::{Field, Subfield};
+use traceflow_openflow::matching::Match;
+use traceflow_openflow::message::PacketIn2;
+
+use crate::directory::Directory;
+use crate::instance::{Instance, WireMark};
+use crate::layout::{Condition, Exit, Layout, Role, Stage};
+use crate::watch::Punt;
+
+/// One packet-in of ours.
+pub(crate) struct Evidence<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) directory: &'a dyn Directory,
+    pub(crate) mark: WireMark,
+    /// Registers, conntrack, tunnel and input port.
+    pub(crate) metadata: &'a Match,
+    /// The packet as it was then.
+    pub(crate) packet: CapturedPacket,
+    pub(crate) ending: Ending<'a>,
+    pub(crate) arrival: Arrival,
+}
+
+/// How the packet's way through the switch ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ending<'a> {
+    /// It got no further than this stage.
+    Dropped(&'a Stage),
+    /// It left.
+    Left(&'a Exit),
+}
+
+/// How the packet came to the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// From another node.
+    Tunnel,
+    /// From the node itself or from outside.
+    Gateway,
+    /// By the port of a Pod.
+    Pod(u32),
+}
+
+/// Bits of `ct_state`.
+pub(crate) mod ct_state {
+    pub(crate) const NEW: u32 = 0x01;
+    pub(crate) const ESTABLISHED: u32 = 0x02;
+    pub(crate) const INVALID: u32 = 0x10;
+    pub(crate) const TRACKED: u32 = 0x20;
+}
+
+impl<'a> Evidence<'a> {
+    /// The evidence of a packet-in; `None` if it isn't of this tracer, or no packet is in it.
+    pub(crate) fn gather(
+        packet_in: &'a PacketIn2,
+        layout: &'a Layout,
+        instance: Instance,
+        directory: &'a dyn Directory,
+    ) -> Option<Self> {
+        let metadata = &packet_in.metadata;
+        let mark = instance.read(metadata.register(layout.mark_register)?)?;
+        let ending = match Punt::read(&packet_in.userdata)? {
+            Punt::Dropped(index) => Ending::Dropped(layout.stages.get(usize::from(index))?),
+            Punt::Leaves(index) => Ending::Left(layout.exits.get(usize::from(index))?),
+        };
+        let packet = CapturedPacket::from_frame(&packet_in.packet).ok()?;
+        let port = metadata.number(Field::OXM_OF_IN_PORT).unwrap_or_default() as u32;
+        Some(Self {
+            layout,
+            directory,
+            mark,
+            metadata,
+            packet,
+            ending,
+            arrival: Arrival::by(port, layout),
+        })
+    }
+
+    /// Whether the way ended in a stage of this role.
+    pub(crate) fn dropped_at(&self, role: Role) -> bool {
+        matches!(self.ending, Ending::Dropped(stage) if stage.role == role)
+    }
+
+    /// Whether the packet came past the stage of this role: its way ended at a later one.
+    pub(crate) fn passed(&self, role: Role) -> bool {
+        let Some(index) = self.layout.stage(role) else {
+            return true;
+        };
+        match self.ending {
+            Ending::Dropped(end) => {
+                let end = self.layout.stages.iter().position(|stage| stage == end);
+                end.is_none_or(|end| end > index)
+            }
+            Ending::Left(exit) => exit.stage > index,
+        }
+    }
+
+    /// The bits of a register or other field; 0 if the packet-in leaves it out, as it does with zeros.
+    pub(crate) fn bits(&self, bits: Subfield) -> u32 {
+        let number = match register_of(bits.field) {
+            Some(register) => u128::from(self.metadata.register(register).unwrap_or_default()),
+            None => self.metadata.number(bits.field).unwrap_or_default(),
+        };
+        let ones = u128::MAX >> (128 - u32::from(bits.bits.clamp(1, 32)));
+        (number >> bits.offset & ones) as u32
+    }
+
+    /// Whether some bits have a value.
+    pub(crate) fn holds(&self, condition: Condition) -> bool {
+        self.bits(condition.bits) == condition.value
+    }
+
+    /// The state of the packet's connection, as `ct_state` bits.
+    pub(crate) fn connection(&self) -> u32 {
+        self.metadata.number(Field::NXM_NX_CT_STATE).unwrap_or_default() as u32
+    }
+
+    /// The conntrack zone that the packet went through last.
+    pub(crate) fn zone(&self) -> Option<u16> {
+        number(self.metadata, Field::NXM_NX_CT_ZONE).map(|zone| zone as u16)
+    }
+
+    /// Source and destination of the connection's first packet, as conntrack has them in the zone that the packet went
+    /// through last.
+    pub(crate) fn original_addresses(&self) -> (Option<IpAddr>, Option<IpAddr>) {
+        let address = |v4: Field, v6: Field| match IpFamily::of(self.packet.source) {
+            IpFamily::V4 => number(self.metadata, v4).map(|bits| IpAddr::from((bits as u32).to_be_bytes())),
+            IpFamily::V6 => number(self.metadata, v6).map(|bits| IpAddr::from(bits.to_be_bytes())),
+        };
+        (
+            address(Field::NXM_NX_CT_NW_SRC, Field::NXM_NX_CT_IPV6_SRC),
+            address(Field::NXM_NX_CT_NW_DST, Field::NXM_NX_CT_IPV6_DST),
+        )
+    }
+
+    /// The other end of the tunnel that the packet is about to enter.
+    pub(crate) fn tunnel_destination(&self) -> Option<IpAddr> {
+        let v4 = number(self.metadata, Field::NXM_NX_TUN_IPV4_DST);
+        let v6 = number(self.metadata, Field::NXM_NX_TUN_IPV6_DST);
+        v4.map(|bits| IpAddr::from((bits as u32).to_be_bytes()))
+            .or_else(|| v6.map(|bits| IpAddr::from(bits.to_be_bytes())))
+    }
+
+    /// The endpoint that a Service chose here, as the pipeline remembers it or as translation shows it.
+    pub(crate) fn endpoint(&self) -> Option<IpAddr> {
+        let registers = &self.layout.registers;
+        let destination = self.packet.destination;
+        let remembered = registers.endpoint_chosen.is_some_and(|chosen| self.holds(chosen))
+            && match destination {
+                IpAddr::V4(address) => registers
+                    .endpoint_v4
+                    .is_some_and(|bits| self.bits(bits) == address.to_bits()),
+                IpAddr::V6(address) => registers
+                    .endpoint_v6
+                    .is_some_and(|field| wide(self.metadata, field) == address.to_bits()),
+            };
+        let translated = matches!(self.original_addresses(), (_, Some(original)) if original != destination);
+        (remembered || translated).then_some(destination)
+    }
+}
+
+impl Arrival {
+    fn by(port: u32, layout: &Layout) -> Self {
+        if layout.tunnels.contains(&port) {
+            Self::Tunnel
+        } else if layout.gateway == Some(port) {
+            Self::Gateway
+        } else {
+            Self::Pod(port)
+        }
+    }
+}
+
+fn number(metadata: &Match, field: Field) -> Option<u128> {
+    metadata.number(field).filter(|&number| number != 0)
+}
+
+/// The number of a 32-bit register.
+fn register_of(field: Field) -> Option<u8> {
+    (0..16).find(|&number| Field::register(number) == field)
+}
+
+/// Four registers as one number, however they are reported.
+fn wide(metadata: &Match, field: Field) -> u128 {
+    let Some(first) = (0..4).find(|&number| Field::wide_register(number) == field) else {
+        return metadata.number(field).unwrap_or_default();
+    };
+    (0..4).fold(0, |number, lane| {
+        number << 32 | u128::from(metadata.register(first * 4 + lane).unwrap_or_default())
+    })
+}

@@ -1,0 +1,157 @@
+//! The injected packets that are under way: so many at a time that the switch's queue of packet-ins never overflows.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use traceflow_core::datapath::TraceId;
+use traceflow_core::packet::Nonce;
+
+use crate::conntrack::Connection;
+
+/// What was injected on this node and isn't removed yet.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    window: Arc<Semaphore>,
+    under_way: Mutex<UnderWay>,
+}
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    by_nonce: HashMap<Nonce, Flight>,
+    by_trace: HashMap<TraceId, Journey>,
+    /// Packets that others injected and that came by here, the latest.
+    visitors: HashSet<Nonce>,
+    order: VecDeque<Nonce>,
+}
+
+/// So many visitors are remembered; who comes after them is cleaned up after once more, which does no harm.
+const MOST_VISITORS: usize = 16_384;
+
+impl UnderWay {
+    fn remember(&mut self, nonce: Nonce) {
+        if self.visitors.insert(nonce) {
+            self.order.push_back(nonce);
+        }
+        while self.order.len() > MOST_VISITORS {
+            let oldest = self.order.pop_front();
+            oldest.map(|oldest| self.visitors.remove(&oldest));
+        }
+    }
+}
+
+/// A packet that was not seen here yet.
+#[derive(Debug)]
+struct Flight {
+    trace: TraceId,
+    /// Until then others wait.
+    _place: OwnedSemaphorePermit,
+    since: Instant,
+}
+
+/// What a trace has injected here.
+#[derive(Debug, Clone)]
+pub(crate) struct Journey {
+    pub(crate) connection: Connection,
+    pub(crate) nonces: Vec<Nonce>,
+    /// Its connection is forgotten, or isn't ours to forget.
+    pub(crate) settled: bool,
+}
+
+/// A packet that is silent for so long takes no place any more.
+const SILENCE: Duration = Duration::from_millis(100);
+
+impl Flights {
+    /// Up to `window` packets at a time.
+    pub(crate) fn new(window: usize) -> Self {
+        Self {
+            window: Arc::new(Semaphore::new(window.max(1))),
+            under_way: Mutex::default(),
+        }
+    }
+
+    /// Waits for a place and takes it. Says whether the trace has injected here before.
+    pub(crate) async fn begin(&self, trace: TraceId, nonce: Nonce, connection: Connection) -> bool {
+        let place = loop {
+            // The semaphore is never closed, so that an error can only be the time's.
+            match timeout(SILENCE, Arc::clone(&self.window).acquire_owned()).await {
+                Ok(Ok(place)) => break place,
+                Ok(Err(_)) | Err(_) => self.forget_silent(),
+            }
+        };
+        let mut under_way = self.lock();
+        let flight = Flight {
+            trace,
+            _place: place,
+            since: Instant::now(),
+        };
+        under_way.by_nonce.insert(nonce, flight);
+        let again = under_way.by_trace.contains_key(&trace);
+        let journey = under_way.by_trace.entry(trace).or_insert_with(|| Journey {
+            connection,
+            nonces: Vec::new(),
+            settled: false,
+        });
+        journey.nonces.push(nonce);
+        journey.settled = false;
+        again
+    }
+
+    /// The packet of this nonce was seen here: others may follow. Returns what its trace began here, if that was here.
+    pub(crate) fn land(&self, nonce: Nonce) -> Option<Connection> {
+        let mut under_way = self.lock();
+        let Some(flight) = under_way.by_nonce.remove(&nonce) else {
+            under_way.remember(nonce);
+            return None;
+        };
+        let journey = under_way.by_trace.get_mut(&flight.trace)?;
+        journey.settled = true;
+        Some(journey.connection)
+    }
+
+    /// Whether a packet that was injected elsewhere came by here lately.
+    pub(crate) fn was_seen(&self, nonce: Nonce) -> bool {
+        self.lock().visitors.remove(&nonce)
+    }
+
+    /// The trace is over.
+    pub(crate) fn end(&self, trace: TraceId) -> Option<Journey> {
+        let mut under_way = self.lock();
+        let journey = under_way.by_trace.remove(&trace)?;
+        for nonce in &journey.nonces {
+            under_way.by_nonce.remove(nonce);
+        }
+        Some(journey)
+    }
+
+    /// The switch has forgotten them all. Returns how many had not been seen.
+    pub(crate) fn lose_all(&self) -> usize {
+        let mut under_way = self.lock();
+        let lost = under_way.by_nonce.len();
+        under_way.by_nonce.clear();
+        for journey in under_way.by_trace.values_mut() {
+            journey.settled = true;
+        }
+        lost
+    }
+
+    /// The traces whose connections are still to be forgotten.
+    pub(crate) fn unsettled(&self) -> Vec<TraceId> {
+        let under_way = self.lock();
+        let unsettled = under_way.by_trace.iter().filter(|(_, journey)| !journey.settled);
+        let mut traces: Vec<TraceId> = unsettled.map(|(&trace, _)| trace).collect();
+        traces.sort_unstable();
+        traces
+    }
+
+    fn forget_silent(&self) {
+        let now = Instant::now();
+        self.lock().by_nonce.retain(|_, flight| now - flight.since < SILENCE);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,194 @@
+//! What tells our flows, marks and packet-ins from everybody else's on the same switch.
+
+use traceflow_core::datapath::{Mark, TraceId};
+
+/// A tracer among others on the same switches. Two that run at the same time need different numbers; one that starts
+/// anew takes the number of its predecessor and sweeps what that left behind.
+///
+/// All datapaths of a tracer share one value: a packet that leaves one node marked is known on the next by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Instance {
+    number: u8,
+    /// Drawn anew by every process, so that a switch that remembers a mark of an earlier one doesn't take it for ours.
+    salt: u8,
+}
+
+/// What a packet with a mark is, and whose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct WireMark {
+    pub(crate) kind: MarkKind,
+    pub(crate) mark: Mark,
+}
+
+/// What is done with a packet that bears a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum MarkKind {
+    /// Injected: reported where its way ends, and not handed over.
+    Injected,
+    /// Real traffic: reported where it leaves or is dropped, and handed over.
+    Live,
+    /// Real traffic: reported where it is dropped, and handed over.
+    DroppedOnly,
+}
+
+/// How many marks there are: twelve bits, without 0.
+pub(crate) const MARKS: u32 = 0xfff;
+
+/// A mark has 24 bits, because a tunnel's id has no more: four for the tracer, two for the kind, six of salt, twelve.
+pub(crate) const MARK_BITS: u16 = 24;
+const OWNER_SHIFT: u32 = 20;
+const HANDED_OVER: u32 = 1 << 19;
+const DROPPED_ONLY: u32 = 1 << 18;
+const SALT_SHIFT: u32 = 12;
+const SALTS: u8 = 64;
+
+/// In the register, a byte stands above the mark that no pipeline has there by chance.
+const TAG: u32 = 0x7f;
+
+/// The bits of the register that say whose mark it is.
+pub(crate) const OWNER_MASK: u32 = 0xfff0_0000;
+/// The bits of the register that say what is done with the packet.
+pub(crate) const KIND_MASK: u32 = HANDED_OVER | DROPPED_ONLY;
+/// The same bits of a tunnel's id; above them all must be clear.
+pub(crate) const TUNNEL_OWNER_MASK: u64 = 0xffff_ffff_fff0_0000;
+
+/// Our cookies begin so: "tf".
+const COOKIE: u64 = 0x7466 << 48;
+const COOKIE_MASK: u64 = 0xffff << 48;
+const INSTANCE_MASK: u64 = 0xff << 40;
+
+/// The controller ids of tracers begin here.
+const CONTROLLER: u16 = 0x7466;
+
+/// The highest number of an instance.
+pub const LAST_INSTANCE: u8 = 14;
+
+impl Instance {
+    /// The tracer of this number, 0 to [`LAST_INSTANCE`]; higher ones are taken as that.
+    pub fn new(number: u8) -> Self {
+        Self::with_salt(number, fastrand::u8(..SALTS))
+    }
+
+    /// The same with a salt (0 to 63) that several processes agree upon: agents of one tracer on many nodes.
+    pub fn with_salt(number: u8, salt: u8) -> Self {
+        Self {
+            number: number.min(LAST_INSTANCE),
+            salt: salt % SALTS,
+        }
+    }
+
+    /// The controller id that our punts bear.
+    pub fn controller(self) -> u16 {
+        CONTROLLER + u16::from(self.number)
+    }
+
+    /// The cookie of what stands, and of everything else of this tracer under [`cookie_mask`](Self::cookie_mask).
+    pub(crate) fn cookie(self) -> u64 {
+        COOKIE | u64::from(self.number) << 40
+    }
+
+    /// The bits of a cookie that say that a flow is this tracer's.
+    pub(crate) fn cookie_mask() -> u64 {
+        COOKIE_MASK | INSTANCE_MASK
+    }
+
+    /// The cookie of a trace's own flows; never that of what stands.
+    pub(crate) fn trace_cookie(self, trace: TraceId) -> u64 {
+        self.cookie() | 1 << 39 | trace.0 & 0x7f_ffff_ffff
+    }
+
+    /// Cookie and mask of the flows of all tracers, whatever their number.
+    pub fn every_cookie() -> (u64, u64) {
+        (COOKIE, COOKIE_MASK)
+    }
+
+    /// The bits under [`OWNER_MASK`] of the register.
+    pub(crate) fn owner(self) -> u32 {
+        TAG << MARK_BITS | self.owner_bits()
+    }
+
+    /// The bits under [`TUNNEL_OWNER_MASK`] of a tunnel's id.
+    pub(crate) fn tunnel_owner(self) -> u64 {
+        self.owner_bits().into()
+    }
+
+    /// CNIs that number their tunnels begin at the bottom.
+    fn owner_bits(self) -> u32 {
+        (u32::from(self.number) + 1) << OWNER_SHIFT
+    }
+
+    /// What the register holds of a packet with this mark.
+    pub(crate) fn register(self, mark: WireMark) -> u32 {
+        self.owner() | mark.kind.bits() | u32::from(self.salt) << SALT_SHIFT | mark.mark.0 & MARKS
+    }
+
+    /// The mark that the register holds; `None` if it is nobody's or another's.
+    pub(crate) fn read(self, register: u32) -> Option<WireMark> {
+        let ours = register & OWNER_MASK == self.owner() && (register >> SALT_SHIFT) as u8 % SALTS == self.salt;
+        ours.then(|| WireMark {
+            kind: MarkKind::of(register),
+            mark: Mark(register & MARKS),
+        })
+    }
+}
+
+impl MarkKind {
+    /// The bits under [`KIND_MASK`].
+    pub(crate) fn bits(self) -> u32 {
+        match self {
+            Self::Injected => 0,
+            Self::Live => HANDED_OVER,
+            Self::DroppedOnly => HANDED_OVER | DROPPED_ONLY,
+        }
+    }
+
+    fn of(register: u32) -> Self {
+        match register & KIND_MASK {
+            0 => Self::Injected,
+            HANDED_OVER => Self::Live,
+            _ => Self::DroppedOnly,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_back_by_its_own_tracer_alone() {
+        let tracer = Instance::with_salt(3, 17);
+        for kind in [MarkKind::Injected, MarkKind::Live, MarkKind::DroppedOnly] {
+            for mark in [1, 7, MARKS] {
+                let wire = WireMark { kind, mark: Mark(mark) };
+                let register = tracer.register(wire);
+                assert_eq!(tracer.read(register), Some(wire));
+                assert_eq!(Instance::with_salt(2, 17).read(register), None, "another number");
+                assert_eq!(Instance::with_salt(3, 18).read(register), None, "another life");
+            }
+        }
+        assert_eq!(tracer.read(0), None);
+    }
+
+    #[test]
+    fn a_tunnel_id_has_the_marks_lowest_24_bits() {
+        let tracer = Instance::with_salt(LAST_INSTANCE, 63);
+        let register = tracer.register(WireMark {
+            kind: MarkKind::DroppedOnly,
+            mark: Mark(MARKS),
+        });
+        let vni = u64::from(register) & 0xff_ffff;
+        assert_eq!(vni & TUNNEL_OWNER_MASK, tracer.tunnel_owner());
+        assert_eq!(vni | u64::from(TAG) << MARK_BITS, u64::from(register));
+    }
+
+    #[test]
+    fn a_trace_never_has_the_cookie_of_what_stands() {
+        let tracer = Instance::with_salt(0, 0);
+        for trace in [0, 1, u64::MAX] {
+            let cookie = tracer.trace_cookie(TraceId(trace));
+            assert_ne!(cookie, tracer.cookie());
+            assert_eq!(cookie & Instance::cookie_mask(), tracer.cookie());
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Antrea's pipeline: its tables by their names, its registers as its `fields.go` has them.
+
+use traceflow_openflow::field::{Field, Subfield};
+
+use super::description::bits;
+use super::{
+    Description, DetourDescription, ExitDescription, Pipeline, PipelineError, StageDescription, Switch, TableName,
+};
+use crate::layout::{Carrier, Condition, End, ExitKind, Layout, Registers, Role, Zones};
+
+/// Antrea's own pipeline, v1.15 and later, in encap mode. Tables are found by name, so their numbers don't matter, nor
+/// which optional features are on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Antrea {
+    /// How marks travel; Antrea leaves the tunnel's id at 0.
+    pub carrier: Carrier,
+}
+
+impl Pipeline for Antrea {
+    fn layout(&self, switch: &Switch) -> Result<Layout, PipelineError> {
+        self.description().layout(switch)
+    }
+}
+
+/// The tables that are watched, in the order of the pipeline. Those between them never end a packet's way.
+const STAGES: &[(&str, Role, End, bool)] = &[
+    ("PipelineRootClassifier", Role::Classification, End::Dropped, REQUIRED),
+    ("Classifier", Role::Classification, End::Dropped, REQUIRED),
+    ("SpoofGuard", Role::SpoofGuard, End::Dropped, REQUIRED),
+    ("UnSNAT", Role::Other, End::GoesOn, OPTIONAL),
+    ("ConntrackZone", Role::Other, End::GoesOn, REQUIRED),
+    ("ConntrackState", Role::Conntrack, End::Dropped, REQUIRED),
+    ("ServiceLB", Role::LoadBalancer, End::Dropped, OPTIONAL),
+    ("EndpointDNAT", Role::LoadBalancer, End::GoesOn, OPTIONAL),
+    ("AntreaPolicyEgressRule", Role::EgressRule, End::GoesOn, OPTIONAL),
+    ("EgressRule", Role::EgressRule, End::GoesOn, REQUIRED),
+    ("EgressDefaultRule", Role::EgressDefault, End::Dropped, REQUIRED),
+    ("EgressMetric", Role::EgressMetric, End::Dropped, REQUIRED),
+    ("L3Forwarding", Role::Routing, End::Dropped, REQUIRED),
+    ("EgressMark", Role::Routing, End::Dropped, OPTIONAL),
+    ("L3DecTTL", Role::TtlDecrement, End::Dropped, REQUIRED),
+    ("SNATMark", Role::Other, End::GoesOn, OPTIONAL),
+    ("SNAT", Role::Other, End::GoesOn, OPTIONAL),
+    ("L2ForwardingCalc", Role::Switching, End::Dropped, REQUIRED),
+    ("AntreaPolicyIngressRule", Role::IngressRule, End::GoesOn, OPTIONAL),
+    ("IngressRule", Role::IngressRule, End::GoesOn, REQUIRED),
+    ("IngressDefaultRule", Role::IngressDefault, End::Dropped, REQUIRED),
+    ("IngressMetric", Role::IngressMetric, End::Dropped, REQUIRED),
+    ("ConntrackCommit", Role::Other, End::GoesOn, REQUIRED),
+    ("Output", Role::Output, End::Dropped, REQUIRED),
+];
+
+const REQUIRED: bool = false;
+/// Tables that belong to features which can be switched off.
+const OPTIONAL: bool = true;
+
+/// `OutputRegField`: 1 by a port, 2 to the agent.
+const OUTPUT: (u8, u16, u16) = (0, 21, 22);
+/// `SvcNoEpRegMark`
+const NO_ENDPOINT: (u8, u16, u16) = (0, 14, 14);
+/// `ServiceEPStateField`: 1 to be chosen, 2 chosen, 3 chosen and to be remembered.
+const ENDPOINT_STATE: (u8, u16, u16) = (4, 16, 18);
+const CHOSEN: u32 = 2;
+const TO_BE_REMEMBERED: u32 = 3;
+
+impl Antrea {
+    /// The pipeline as data, to be changed where a cluster differs.
+    pub fn description(&self) -> Description {
+        let stage = |&(name, role, end, optional): &(&str, Role, End, bool)| StageDescription {
+            table: TableName::Name(name.to_owned()),
+            role,
+            end,
+            optional,
+        };
+        Description {
+            stages: STAGES.iter().map(stage).collect(),
+            exits: exits(),
+            detours: vec![without_affinity()],
+            verdict_table: None,
+            // Registers 9 and 12 to 15 are Antrea's, 10 and 11 nobody's.
+            mark_register: 10,
+            guard_register: 11,
+            carrier: self.carrier,
+            zones: Zones {
+                v4: vec![65520, 65521],
+                v6: vec![65510, 65511],
+            },
+            registers: registers(),
+        }
+    }
+}
+
+fn exits() -> Vec<ExitDescription> {
+    let exit = |table: &str, condition: Condition, kind| ExitDescription {
+        table: TableName::Name(table.to_owned()),
+        when: vec![condition],
+        kind,
+    };
+    vec![
+        exit("Output", condition(OUTPUT, 1), ExitKind::Tunnel),
+        exit("Output", condition(OUTPUT, 1), ExitKind::Port),
+        exit("Output", condition(OUTPUT, 2), ExitKind::Refusal),
+        exit("EndpointDNAT", condition(NO_ENDPOINT, 1), ExitKind::Refusal),
+    ]
+}
+
+/// The CNI's flow would learn which endpoint the client stays with; a probe must not pin real clients.
+fn without_affinity() -> DetourDescription {
+    DetourDescription {
+        table: TableName::Name("ServiceLB".to_owned()),
+        when: vec![condition(ENDPOINT_STATE, TO_BE_REMEMBERED)],
+        load: vec![condition(ENDPOINT_STATE, CHOSEN)],
+        then: TableName::Name("EndpointDNAT".to_owned()),
+    }
+}
+
+fn registers() -> Registers {
+    Registers {
+        output_port: Some(Subfield::all(Field::register(1))),
+        egress_rule: Some(Subfield::all(Field::register(5))),
+        ingress_rule: Some(Subfield::all(Field::register(6))),
+        denying_rule: Some(Subfield::all(Field::register(3))),
+        endpoint_v4: Some(Subfield::all(Field::register(3))),
+        endpoint_v6: Some(Field::wide_register(3)),
+        endpoint_chosen: Some(condition(ENDPOINT_STATE, CHOSEN)),
+    }
+}
+
+fn condition((register, first, last): (u8, u16, u16), value: u32) -> Condition {
+    Condition {
+        bits: bits(register, first, last),
+        value,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Antrea's tables under consecutive numbers, tunnel at port 1, gateway at port 2.
+    pub(crate) fn demo_layout() -> Layout {
+        let tables = (0..).zip(STAGES.iter().map(|(name, ..)| (*name).to_owned())).collect();
+        let switch = Switch {
+            tables,
+            free_tables: vec![253],
+            tunnels: vec![1],
+            gateway: Some(2),
+        };
+        Antrea::default().layout(&switch).unwrap()
+    }
+
+    #[test]
+    fn a_switch_without_optional_features_is_still_antreas() {
+        let names = STAGES.iter().filter(|(.., optional)| !optional);
+        let switch = Switch {
+            tables: (0..).zip(names.map(|(name, ..)| (*name).to_owned())).collect(),
+            free_tables: vec![40],
+            tunnels: vec![1],
+            gateway: None,
+        };
+        let layout = Antrea::default().layout(&switch).unwrap();
+        assert_eq!(layout.detours, []);
+        assert_eq!(layout.exits.len(), 3, "no Service, no refusal of one");
+    }
+}

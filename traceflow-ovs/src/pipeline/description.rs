@@ -1,0 +1,244 @@
+//! A pipeline as data: tables by name or number, registers, exits. Antrea's is one; others are read from files.
+
+use traceflow_openflow::action::{Action, SetField};
+use traceflow_openflow::field::{Field, Subfield};
+use traceflow_openflow::matching::Match;
+
+use super::{Pipeline, PipelineError, Switch};
+use crate::layout::{
+    Carrier, Condition, Detour, End, Exit, ExitKind, Layout, MOST_EXITS, MOST_STAGES, Registers, Role, Stage, Zones,
+};
+
+/// A pipeline, before its tables are found on a switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// The tables that are watched, in the order in which a packet passes them. The first is where packets begin.
+    pub stages: Vec<StageDescription>,
+    /// Where packets leave; of several that fit the first counts.
+    pub exits: Vec<ExitDescription>,
+    /// What an injected packet must not do.
+    pub detours: Vec<DetourDescription>,
+    /// A table for us; `None` takes the last one without flows.
+    pub verdict_table: Option<u8>,
+    /// A register that the pipeline leaves alone, for the mark.
+    pub mark_register: u8,
+    /// Another, for the tables that were passed.
+    pub guard_register: u8,
+    /// How marks travel.
+    pub carrier: Carrier,
+    /// The conntrack zones.
+    pub zones: Zones,
+    /// Where the pipeline keeps what it knows.
+    pub registers: Registers,
+}
+
+/// How a table is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TableName {
+    /// By its name in the switch's table features.
+    Name(String),
+    /// By its number.
+    Number(u8),
+}
+
+/// A table that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageDescription {
+    /// Which.
+    pub table: TableName,
+    /// What it does.
+    pub role: Role,
+    /// What it means if it is the last.
+    pub end: End,
+    /// Whether there are switches without it.
+    pub optional: bool,
+}
+
+/// Where packets leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitDescription {
+    /// The table, one of the stages.
+    pub table: TableName,
+    /// Which packets leave there.
+    pub when: Vec<Condition>,
+    /// Where to. [`ExitKind::Tunnel`] stands for all tunnel ports, told apart by [`Registers::output_port`].
+    pub kind: ExitKind,
+}
+
+/// Where an injected packet takes another way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetourDescription {
+    /// The table.
+    pub table: TableName,
+    /// Which packets.
+    pub when: Vec<Condition>,
+    /// What is written.
+    pub load: Vec<Condition>,
+    /// The table that it goes on with.
+    pub then: TableName,
+}
+
+impl Pipeline for Description {
+    fn layout(&self, switch: &Switch) -> Result<Layout, PipelineError> {
+        let stages = self.stages(switch)?;
+        let exits = self.exits(switch, &stages)?;
+        Ok(Layout {
+            detours: self.detours(switch)?,
+            verdict_table: self.own_table(switch)?,
+            mark_register: self.mark_register,
+            guard_register: self.guard_register,
+            carrier: self.carrier,
+            tunnels: switch.tunnels.clone(),
+            gateway: switch.gateway,
+            zones: self.zones.clone(),
+            registers: self.registers.clone(),
+            stages,
+            exits,
+        })
+    }
+}
+
+impl Description {
+    fn stages(&self, switch: &Switch) -> Result<Vec<Stage>, PipelineError> {
+        let mut stages = Vec::new();
+        for stage in &self.stages {
+            let (table, name) = match (stage.table.on(switch), stage.optional) {
+                (Ok(found), _) => found,
+                (Err(_), true) => continue,
+                (Err(error), false) => return Err(error),
+            };
+            stages.push(Stage {
+                role: stage.role,
+                table,
+                name,
+                end: stage.end,
+            });
+        }
+        match stages.len() {
+            0 => Err(PipelineError::Lacks("tables to watch")),
+            count => fits("tables to watch", count, MOST_STAGES).map(|()| stages),
+        }
+    }
+
+    fn exits(&self, switch: &Switch, stages: &[Stage]) -> Result<Vec<Exit>, PipelineError> {
+        let mut exits = Vec::new();
+        for exit in &self.exits {
+            let Ok((table, _)) = exit.table.on(switch) else {
+                continue;
+            };
+            let Some(stage) = stages.iter().position(|stage| stage.table == table) else {
+                continue;
+            };
+            let matching = all_of(&exit.when);
+            let kind = exit.kind;
+            match (kind, self.registers.output_port) {
+                (ExitKind::Tunnel, Some(output)) => {
+                    exits.extend(switch.tunnels.iter().map(|&tunnel| {
+                        let port = Condition {
+                            bits: output,
+                            value: tunnel,
+                        };
+                        let matching = with_condition(matching.clone(), port);
+                        Exit { stage, matching, kind }
+                    }));
+                }
+                _ => exits.push(Exit { stage, matching, kind }),
+            }
+        }
+        match exits.len() {
+            0 => Err(PipelineError::Lacks("place where packets leave")),
+            count => fits("exits", count, MOST_EXITS).map(|()| exits),
+        }
+    }
+
+    fn detours(&self, switch: &Switch) -> Result<Vec<Detour>, PipelineError> {
+        let mut detours = Vec::new();
+        for detour in &self.detours {
+            let (Ok((table, _)), Ok((then, _))) = (detour.table.on(switch), detour.then.on(switch)) else {
+                continue;
+            };
+            let mut actions: Vec<Action> = detour.load.iter().map(|&load| write(load)).collect();
+            actions.push(Action::Resubmit {
+                port: None,
+                table: Some(then),
+                conntrack: false,
+            });
+            detours.push(Detour {
+                table,
+                matching: all_of(&detour.when),
+                actions,
+            });
+        }
+        Ok(detours)
+    }
+
+    fn own_table(&self, switch: &Switch) -> Result<u8, PipelineError> {
+        match self.verdict_table {
+            Some(table) if !switch.free_tables.contains(&table) => Err(PipelineError::TableTaken(table)),
+            Some(table) => Ok(table),
+            None => switch.free_tables.first().copied().ok_or(PipelineError::NoFreeTable),
+        }
+    }
+}
+
+impl TableName {
+    fn on(&self, switch: &Switch) -> Result<(u8, String), PipelineError> {
+        let found = match self {
+            Self::Name(name) => switch.tables.iter().find(|(_, candidate)| *candidate == name),
+            Self::Number(number) => switch.tables.get_key_value(number),
+        };
+        let (number, name) = found.ok_or_else(|| PipelineError::NoTable {
+            name: match self {
+                Self::Name(name) => name.clone(),
+                Self::Number(number) => number.to_string(),
+            },
+            present: switch.tables.values().cloned().collect(),
+        })?;
+        Ok((*number, name.clone()))
+    }
+}
+
+fn fits(what: &'static str, count: usize, room: usize) -> Result<(), PipelineError> {
+    if count <= room {
+        return Ok(());
+    }
+    Err(PipelineError::TooMany { what, count, room })
+}
+
+/// All conditions in one; those on one field are put together, as a match may name a field only once.
+fn all_of(conditions: &[Condition]) -> Match {
+    conditions
+        .iter()
+        .fold(Match::new(), |matching, &condition| with_condition(matching, condition))
+}
+
+fn with_condition(mut matching: Match, Condition { bits, value }: Condition) -> Match {
+    let (mut value, mut mask) = placed(bits, value);
+    if let Some(index) = matching.fields.iter().position(|other| other.field == bits.field) {
+        let earlier = matching.fields.remove(index);
+        let all = placed(Subfield::all(bits.field), u32::MAX).1;
+        value |= earlier.value.number().unwrap_or_default();
+        mask |= earlier.mask.map_or(all, |mask| mask.number().unwrap_or_default());
+    }
+    if Some(mask.count_ones()) == bits.field.bits().map(u32::from) {
+        matching.with(bits.field, value)
+    } else {
+        matching.with_masked(bits.field, value, mask)
+    }
+}
+
+fn write(Condition { bits, value }: Condition) -> Action {
+    let (value, mask) = placed(bits, value);
+    Action::SetField(SetField::masked(bits.field, value, mask))
+}
+
+/// Value and mask of some bits, as numbers of the whole field.
+fn placed(Subfield { offset, bits, .. }: Subfield, value: u32) -> (u128, u128) {
+    let ones = u128::MAX >> (128 - u32::from(bits.clamp(1, 128)));
+    ((u128::from(value) & ones) << offset, ones << offset)
+}
+
+/// `reg4[16..18]` and the like.
+pub(super) fn bits(register: u8, first: u16, last: u16) -> Subfield {
+    Subfield::new(Field::register(register), first, last - first + 1)
+}

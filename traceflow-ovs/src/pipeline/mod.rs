@@ -1,0 +1,90 @@
+//! Pipelines: what a CNI's tables and registers mean.
+
+pub(crate) mod antrea;
+mod description;
+mod file;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub use antrea::Antrea;
+pub use description::{Description, DetourDescription, ExitDescription, StageDescription, TableName};
+
+use crate::layout::Layout;
+
+/// Knows a CNI's pipeline, and finds it on a switch.
+///
+/// [`Antrea`] is one, a [`Description`] read from a file another. Implement it where tables have to be looked for in a
+/// way that neither knows.
+///
+/// ```
+/// use traceflow_ovs::pipeline::{Antrea, Pipeline, Switch};
+///
+/// // What the switch says about its tables; here, a switch without any names.
+/// let switch = Switch { tables: [(0, "table0".to_owned())].into(), free_tables: vec![253], tunnels: vec![1], gateway: Some(2) };
+/// let error = Antrea::default().layout(&switch).unwrap_err();
+/// assert_eq!(error.to_string(), "the switch has no table named \"PipelineRootClassifier\"; it has table0");
+/// ```
+pub trait Pipeline: fmt::Debug + Send + Sync {
+    /// Where everything is on this switch.
+    ///
+    /// # Errors
+    /// [`PipelineError`], if this isn't the switch's pipeline.
+    fn layout(&self, switch: &Switch) -> Result<Layout, PipelineError>;
+}
+
+/// What is known about a switch when its pipeline is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Switch {
+    /// The tables' names by number (OpenFlow table features).
+    pub tables: BTreeMap<u8, String>,
+    /// Tables without flows, the last ones first.
+    pub free_tables: Vec<u8>,
+    /// The tunnel ports.
+    pub tunnels: Vec<u32>,
+    /// The gateway port.
+    pub gateway: Option<u32>,
+}
+
+/// Why a switch's pipeline isn't the one that was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// A table that the pipeline can't do without is not there.
+    #[error("the switch has no table named {name:?}; it has {}", shortened(present))]
+    NoTable {
+        /// The table.
+        name: String,
+        /// The names of those that are there.
+        present: Vec<String>,
+    },
+    /// Every table has flows, and one without any is needed.
+    #[error("every table of the switch has flows; tracing needs one without any")]
+    NoFreeTable,
+    /// The table that was to be ours has flows of somebody else.
+    #[error("table {0} was to be the tracer's own, and it has flows already")]
+    TableTaken(u8),
+    /// More stages, exits or the like than there is room for.
+    #[error("the pipeline has {count} {what}, and there is room for {room}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there can be.
+        room: usize,
+    },
+    /// Nothing is watched, or packets never leave.
+    #[error("the pipeline has no {0}")]
+    Lacks(&'static str),
+}
+
+/// A switch has 254 tables; a message doesn't need them all.
+fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 40;
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text += &format!(" and {} more", names.len() - SHOWN);
+    }
+    text
+}

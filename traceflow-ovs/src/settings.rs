@@ -1,0 +1,82 @@
+//! What a datapath needs to know about its switch.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use traceflow_core::names::NodeName;
+
+use crate::address::Address;
+use crate::directory::Directory;
+use crate::instance::Instance;
+use crate::pipeline::Pipeline;
+
+/// One node's switch: where it is, whose pipeline it has, who is who there.
+#[derive(Clone)]
+pub struct Settings {
+    /// The node.
+    pub node: NodeName,
+    /// Where the bridge speaks OpenFlow, such as `unix:/run/openvswitch/br-int.mgmt`.
+    pub openflow: Address,
+    /// Where the switch takes commands (`ovs-appctl -t`). With it a live trace is known to be armed; without it half a
+    /// second is waited.
+    pub unixctl: Option<Address>,
+    /// The pipeline that the CNI programs.
+    pub pipeline: Arc<dyn Pipeline>,
+    /// The tunnel ports.
+    pub tunnels: Vec<u32>,
+    /// The gateway port.
+    pub gateway: Option<u32>,
+    /// Names for the numbers.
+    pub directory: Arc<dyn Directory>,
+    /// Which tracer this is; the same on all its nodes.
+    pub instance: Instance,
+    /// How long the switch may be out of reach before it is held to be gone for good and its reports end; `None`: for
+    /// ever.
+    pub give_up: Option<Duration>,
+    /// How many injected packets may be under way at a time; Open vSwitch queues 100 packet-ins for a connection and
+    /// drops what comes then.
+    pub window: usize,
+    /// How many reports each reader may leave unread.
+    pub unread_reports: usize,
+}
+
+impl Settings {
+    /// The window that leaves room in the switch's queue for packets that other nodes inject.
+    pub const WINDOW: usize = 64;
+
+    /// The usual settings.
+    pub fn new(
+        node: NodeName,
+        openflow: Address,
+        pipeline: Arc<dyn Pipeline>,
+        directory: Arc<dyn Directory>,
+        instance: Instance,
+    ) -> Self {
+        Self {
+            node,
+            openflow,
+            unixctl: None,
+            pipeline,
+            tunnels: Vec::new(),
+            gateway: None,
+            directory,
+            instance,
+            give_up: None,
+            window: Self::WINDOW,
+            unread_reports: 16_384,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("node", &self.node)
+            .field("openflow", &self.openflow)
+            .field("unixctl", &self.unixctl)
+            .field("pipeline", &self.pipeline)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}

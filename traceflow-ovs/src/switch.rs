@@ -1,0 +1,387 @@
+//! One switch as a tracer has it: what stands there, what was installed, what is under way; kept alive by one task.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
+use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Report, Sighting, TraceId};
+use traceflow_core::fanout::Fanout;
+use traceflow_openflow::message::{
+    FlowCommand, FlowEntry, FlowFilter, FlowMod, Message, MultipartBody, MultipartReply, MultipartRequest, PacketIn2,
+};
+
+use crate::channel::{Channel, Link, Opening};
+use crate::conntrack::{Belongs, Connection};
+use crate::evidence::Evidence;
+use crate::flights::Flights;
+use crate::instance::{Instance, MarkKind};
+use crate::layout::Layout;
+use crate::pipeline::Switch as TablesAndPorts;
+use crate::read;
+use crate::settings::Settings;
+use crate::unixctl::Unixctl;
+use crate::watch;
+
+/// Everything that the calls of a datapath and its task share.
+pub(crate) struct Switch {
+    pub(crate) settings: Settings,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) channel: Channel,
+    pub(crate) unixctl: Option<Unixctl>,
+    pub(crate) flights: Flights,
+    /// Where everything is; known once the switch was attached.
+    layout: RwLock<Option<Arc<Layout>>>,
+    /// Whether the watch stands. Held while that changes.
+    pub(crate) standing: AsyncMutex<Standing>,
+    /// The live probes that are installed.
+    live: Mutex<BTreeMap<TraceId, Installed>>,
+    /// `None` once the switch is gone for good.
+    reports: Mutex<Option<Fanout>>,
+}
+
+/// What stands on the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing that we know of. Next: `Attached`.
+    Nothing,
+    /// The watch, over the connection of this number. Next: `Nothing`, when it is detached or the switch restarts; under a
+    /// later number, when only the connection was lost.
+    Attached(u64),
+}
+
+/// A live probe whose flows are on the switch.
+#[derive(Debug, Clone)]
+pub(crate) struct Installed {
+    pub(crate) mark: Mark,
+    pub(crate) flows: Vec<FlowMod>,
+    /// When they are to be gone.
+    pub(crate) until: Instant,
+}
+
+impl Switch {
+    /// Begins to speak to the switch, in tasks of the current runtime that end when the value is dropped.
+    pub(crate) fn open(settings: Settings, capabilities: Capabilities) -> Arc<Self> {
+        let switch = Arc::new_cyclic(|weak: &Weak<Self>| {
+            let ears = weak.clone();
+            let channel = Channel::open(Opening {
+                address: settings.openflow.clone(),
+                controller: settings.instance.controller(),
+                give_up: settings.give_up,
+                packet_ins: Box::new(move |packet_in| {
+                    ears.upgrade().map_or_else(Vec::new, |switch| switch.hear(&packet_in))
+                }),
+            });
+            Self {
+                capabilities,
+                channel,
+                unixctl: settings
+                    .unixctl
+                    .clone()
+                    .map(|address| Unixctl::new(address, UNIXCTL_PATIENCE)),
+                flights: Flights::new(settings.window),
+                layout: RwLock::default(),
+                standing: AsyncMutex::new(Standing::Nothing),
+                live: Mutex::default(),
+                reports: Mutex::new(Some(Fanout::new(settings.unread_reports))),
+                settings,
+            }
+        });
+        tokio::spawn(keep(Arc::downgrade(&switch)));
+        switch
+    }
+
+    pub(crate) fn instance(&self) -> Instance {
+        self.settings.instance
+    }
+
+    /// Where everything is.
+    ///
+    /// # Errors
+    /// Nothing was attached yet.
+    pub(crate) fn layout(&self) -> Result<Arc<Layout>, DatapathError> {
+        let layout = self.layout.read().unwrap_or_else(PoisonError::into_inner).clone();
+        layout.ok_or_else(|| DatapathError::Refused("the switch was not attached".into()))
+    }
+
+    /// The stream of a switch that is gone ends at once.
+    pub(crate) fn reports(&self) -> futures_core::stream::BoxStream<'static, Report> {
+        match &*lock(&self.reports) {
+            Some(reports) => reports.stream(),
+            None => Fanout::new(1).stream(),
+        }
+    }
+
+    pub(crate) fn live(&self) -> MutexGuard<'_, BTreeMap<TraceId, Installed>> {
+        lock(&self.live)
+    }
+
+    fn report(&self, report: &Report) {
+        if let Some(reports) = &*lock(&self.reports) {
+            reports.send(report);
+        }
+    }
+
+    /// Reads a packet-in, reports it, and says what is to be sent because of it: what the packet left is forgotten at
+    /// once, in the order of the connection before anything else.
+    fn hear(&self, packet_in: &PacketIn2) -> Vec<Message> {
+        let Ok(layout) = self.layout() else { return Vec::new() };
+        let directory = &*self.settings.directory;
+        let Some(evidence) = Evidence::gather(packet_in, &layout, self.instance(), directory) else {
+            return Vec::new();
+        };
+        let injected = evidence.mark.kind == MarkKind::Injected;
+        let nonce = evidence.packet.nonce.filter(|_| injected);
+        let begun = nonce.and_then(|nonce| self.flights.land(nonce));
+        self.report(&Report::Seen(Sighting {
+            node: self.settings.node.clone(),
+            mark: evidence.mark.mark,
+            nonce,
+            step: 0,
+            observations: read::observations(&evidence).into(),
+            timestamp: SystemTime::now(),
+            packet: Some(evidence.packet.clone()),
+        }));
+        if injected {
+            forgotten(&evidence, begun)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Puts the watch in place, once for every life of the switch.
+    pub(crate) async fn attach(&self) -> Result<(), DatapathError> {
+        let mut standing = self.standing.lock().await;
+        let number = self.channel.up().await?;
+        if *standing == Standing::Attached(number) {
+            return Ok(());
+        }
+        let layout = self.find_layout().await?;
+        let flows = watch::standing(&layout, self.instance());
+        *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(layout));
+        let mut messages = vec![self.deletion(Instance::cookie_mask())];
+        messages.extend(flows.into_iter().map(Message::FlowMod));
+        self.channel.perform(messages).await?;
+        self.live().clear();
+        *standing = Standing::Attached(number);
+        Ok(())
+    }
+
+    /// Takes away all of this tracer's flows.
+    pub(crate) async fn detach(&self) -> Result<(), DatapathError> {
+        let mut standing = self.standing.lock().await;
+        self.channel
+            .perform(vec![self.deletion(Instance::cookie_mask())])
+            .await?;
+        self.live().clear();
+        *standing = Standing::Nothing;
+        Ok(())
+    }
+
+    fn deletion(&self, mask: u64) -> Message {
+        Message::FlowMod(delete(self.instance().cookie(), mask))
+    }
+
+    /// All flows of this tracer that are on the switch.
+    pub(crate) async fn own_flows(&self) -> Result<Vec<FlowEntry>, DatapathError> {
+        self.flows(self.instance().cookie(), Instance::cookie_mask()).await
+    }
+
+    /// The flows whose cookies are so in the bits of `mask`.
+    pub(crate) async fn flows(&self, cookie: u64, mask: u64) -> Result<Vec<FlowEntry>, DatapathError> {
+        let filter = FlowFilter::by_cookie(cookie, mask);
+        match self.multipart(MultipartRequest::Flows(filter)).await? {
+            MultipartBody::Flows(flows) => Ok(flows),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn multipart(&self, request: MultipartRequest) -> Result<MultipartBody, DatapathError> {
+        match self.channel.ask(Message::MultipartRequest(request)).await? {
+            Message::MultipartReply(MultipartReply { body, .. }) => Ok(body),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn find_layout(&self) -> Result<Layout, DatapathError> {
+        let MultipartBody::TableFeatures(tables) = self.multipart(MultipartRequest::TableFeatures).await? else {
+            return Err(unexpected());
+        };
+        let tables: BTreeMap<u8, String> = tables.into_iter().map(|table| (table.table, table.name)).collect();
+        let foreign = self.flows(0, 0).await?;
+        let taken: BTreeSet<u8> = foreign
+            .iter()
+            .filter(|flow| flow.cookie & Instance::every_cookie().1 != Instance::every_cookie().0)
+            .map(|flow| flow.table)
+            .collect();
+        let free = |table: &u8| !taken.contains(table);
+        let switch = TablesAndPorts {
+            free_tables: tables.keys().rev().copied().filter(free).collect(),
+            tables,
+            tunnels: self.settings.tunnels.clone(),
+            gateway: self.settings.gateway,
+        };
+        let layout = self.settings.pipeline.layout(&switch);
+        layout.map_err(|error| DatapathError::Refused(error.to_string().into()))
+    }
+
+    /// Waits until real traffic is sure to meet the flows that are on the switch: a barrier doesn't cover the flow cache.
+    pub(crate) async fn settle(&self) {
+        if let Some(unixctl) = &self.unixctl {
+            match unixctl.revalidator_wait().await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::debug!(node = %self.settings.node, %error, "the flow cache is waited for by the clock")
+                }
+            }
+        }
+        tokio::time::sleep(REVALIDATION).await;
+    }
+}
+
+/// Open vSwitch goes through its whole flow cache at least so often (`max-revalidator`, 500 ms by default).
+const REVALIDATION: Duration = Duration::from_millis(500);
+
+/// A wait for the flow cache takes half a second on an idle switch, more on a busy one.
+const UNIXCTL_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Deletes the flows of all tables whose cookies are so.
+pub(crate) fn delete(cookie: u64, mask: u64) -> FlowMod {
+    FlowMod {
+        command: FlowCommand::Delete,
+        table: 0xff,
+        cookie,
+        cookie_mask: mask,
+        ..FlowMod::add()
+    }
+}
+
+fn unexpected() -> DatapathError {
+    DatapathError::Refused("the switch's answer is not what was asked for".into())
+}
+
+/// What an injected packet left in connection tracking, unless that is real traffic's.
+fn forgotten(evidence: &Evidence<'_>, begun: Option<Connection>) -> Vec<Message> {
+    let zones = &evidence.layout.zones;
+    if Belongs::of(evidence) == Belongs::ToTraffic {
+        return Vec::new();
+    }
+    let here = Connection::in_last_zone(evidence);
+    let Some(&first_zone) = zones.of(here.family()).first() else {
+        return Vec::new();
+    };
+    let zone = evidence.zone().unwrap_or(first_zone);
+    let mut messages = vec![here.forgotten_in(zone)];
+    // Behind a second zone, the first one still has the connection as it was before.
+    if let Some(begun) = begun
+        && (zone, here) != (first_zone, begun)
+    {
+        messages.push(begun.forgotten_in(first_zone));
+    }
+    messages
+}
+
+/// How often what stands is renewed, so that it only goes by itself when nobody is there any more.
+const RENEWAL: Duration = Duration::from_secs(watch::EXPIRES as u64 / 3);
+
+/// Follows the connection's fate and renews what stands, as long as anybody holds the switch.
+async fn keep(switch: Weak<Switch>) {
+    let Some(mut link) = switch.upgrade().map(|switch| switch.channel.link()) else {
+        return;
+    };
+    let mut renewal = tokio::time::interval(RENEWAL);
+    loop {
+        let changed = tokio::select! {
+            changed = link.changed() => match changed {
+                Ok(()) => true,
+                Err(_) => return,
+            },
+            _ = renewal.tick() => false,
+        };
+        let Some(switch) = switch.upgrade() else { return };
+        let now = link.borrow_and_update().clone();
+        match (changed, now) {
+            (true, Link::Gone(reason)) => {
+                tracing::warn!(node = %switch.settings.node, %reason, "the switch is gone for good");
+                lock(&switch.reports).take();
+                return;
+            }
+            (true, Link::Up(number)) => switch.take_up(number).await,
+            (true, Link::Down(_)) => {}
+            (false, _) => switch.renew().await,
+        }
+    }
+}
+
+impl Switch {
+    /// The connection is there again: was only that lost, or all that was on the switch?
+    async fn take_up(&self, number: u64) {
+        let mut standing = self.standing.lock().await;
+        if matches!(*standing, Standing::Nothing | Standing::Attached(0)) || *standing == Standing::Attached(number) {
+            return;
+        }
+        let expected = self
+            .layout()
+            .map_or(0, |layout| watch::standing(&layout, self.instance()).len());
+        let found = match self.flows(self.instance().cookie(), u64::MAX).await {
+            Ok(flows) => flows.len(),
+            // The connection is lost again; what comes after it will ask anew.
+            Err(DatapathError::Unavailable(_)) => return,
+            Err(_) => 0,
+        };
+        let unseen = self.flights.lose_all();
+        if found == expected {
+            tracing::info!(node = %self.settings.node, unseen, "connected again");
+            *standing = Standing::Attached(number);
+            if unseen > 0 {
+                self.report(&Report::Lost { count: unseen as u64 });
+            }
+            return;
+        }
+        tracing::warn!(node = %self.settings.node, found, expected, "the switch has lost our flows");
+        *standing = Standing::Nothing;
+        self.live().clear();
+        drop(standing);
+        self.report(&Report::Restarted);
+    }
+
+    /// Puts everything that is to stay there once more: what is equal is replaced, and its time begins anew.
+    async fn renew(&self) {
+        let standing = self.standing.lock().await;
+        let (Standing::Attached(_), Ok(layout)) = (*standing, self.layout()) else {
+            return;
+        };
+        let mut flows = watch::standing(&layout, self.instance());
+        flows.extend(self.live_flows(Instant::now()));
+        let messages = flows.into_iter().map(Message::FlowMod).collect();
+        if let Err(error) = self.channel.perform(messages).await {
+            tracing::warn!(node = %self.settings.node, %error, "what stands could not be renewed");
+        }
+    }
+
+    /// The flows of live probes whose time isn't over, each with the time that it still has.
+    fn live_flows(&self, now: Instant) -> Vec<FlowMod> {
+        let mut live = self.live();
+        live.retain(|_, installed| installed.until > now);
+        let renewed = live.values().flat_map(|installed| {
+            let expires = expiry(installed.until - now);
+            installed.flows.iter().map(move |flow| FlowMod {
+                hard_timeout: expires,
+                ..flow.clone()
+            })
+        });
+        renewed.collect()
+    }
+}
+
+/// Seconds after which a flow with so much time left goes by itself.
+pub(crate) fn expiry(left: Duration) -> u16 {
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    seconds.clamp(1, watch::EXPIRES.into()) as u16
+}
+
+/// A panic elsewhere leaves these values whole: each change is complete in itself.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
