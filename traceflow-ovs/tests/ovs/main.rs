@@ -1,0 +1,9 @@
+//! The backend on real switches: rootless ones everywhere, with namespaces and real Pods where the tests run as root.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fabric of ours that doesn't work should stop the test"
+)]
+
+mod demo;
+mod support;

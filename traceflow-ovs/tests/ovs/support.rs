@@ -1,0 +1,167 @@
+//! A cluster on real switches, and a tracer over them.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use testbed::fabric::{Fabric, Form, Settings as FabricSettings};
+use testbed::realisation;
+use traceflow_core::datapath::Datapath;
+use traceflow_core::input::Text;
+use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::observation::PolicyRef;
+use traceflow_core::plan::Plan;
+use traceflow_core::spec::{CommandLine, Manifest};
+use traceflow_core::trace::Trace;
+use traceflow_core::tracer::{Tracer, TracerBuilder};
+use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
+use traceflow_ovs::nodes::NodeSwitch;
+use traceflow_ovs::pipeline::Antrea;
+use traceflow_ovs::{Instance, OvsDatapath, Settings};
+use traceflow_sim::{Cluster, policy};
+
+pub(crate) struct World {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) datapaths: Vec<Arc<OvsDatapath>>,
+    fabric: Mutex<Fabric>,
+}
+
+/// What the simulator's model knows.
+pub(crate) struct Model(pub(crate) Arc<Cluster>);
+
+impl Surroundings for Model {
+    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef> {
+        let direction = match direction {
+            Direction::Ingress => policy::Direction::Ingress,
+            Direction::Egress => policy::Direction::Egress,
+        };
+        self.0.isolating(pod, direction)
+    }
+
+    fn is_pod_range(&self, address: IpAddr) -> bool {
+        self.0
+            .node_objects()
+            .any(|node| node.pod_cidrs.iter().any(|range| range.contains(&address)))
+    }
+}
+
+impl World {
+    /// The demo cluster.
+    pub(crate) fn demo(form: Form) -> Self {
+        Self::of(Cluster::from_paths(["../examples/demo/cluster.yaml"]).unwrap(), form)
+    }
+
+    pub(crate) fn of(cluster: Cluster, form: Form) -> Self {
+        let nodes = realisation::realise(&cluster).unwrap();
+        let fabric = Fabric::start(nodes, FabricSettings::new(form)).unwrap();
+        let cluster = Arc::new(cluster);
+        let datapaths = open(&fabric, &cluster, Instance::new(0));
+        Self {
+            cluster,
+            datapaths,
+            fabric: Mutex::new(fabric),
+        }
+    }
+
+    pub(crate) fn fabric(&self) -> MutexGuard<'_, Fabric> {
+        self.fabric.lock().unwrap()
+    }
+
+    /// Another tracer's datapaths for the same switches.
+    pub(crate) fn others(&self, instance: Instance) -> Vec<Arc<OvsDatapath>> {
+        open(&self.fabric(), &self.cluster, instance)
+    }
+
+    pub(crate) fn tracer(&self) -> Tracer {
+        self.tracer_to_be().predictor(self.cluster.clone()).start()
+    }
+
+    pub(crate) fn tracer_to_be(&self) -> TracerBuilder {
+        let datapaths = self
+            .datapaths
+            .iter()
+            .map(|datapath| datapath.clone() as Arc<dyn Datapath>);
+        Tracer::builder(self.cluster.clone()).datapaths(datapaths)
+    }
+
+    pub(crate) fn plan(&self, source: &str, destination: &str, flow: &str) -> Plan {
+        let asked = CommandLine {
+            source: Some(source),
+            destination: Some(destination),
+            flow: Some(flow),
+            ..CommandLine::default()
+        };
+        let spec = asked.spec(&*self.cluster).unwrap();
+        Plan::resolve(&spec, &*self.cluster, &mut fastrand::Rng::new()).unwrap()
+    }
+
+    pub(crate) fn plan_of(&self, manifest: &str) -> Plan {
+        let path = format!("../examples/demo/{manifest}.yaml");
+        let text = Text::new(manifest, std::fs::read_to_string(path).unwrap());
+        let manifests = Manifest::read(&text).unwrap();
+        Plan::resolve(manifests[0].spec(), &*self.cluster, &mut fastrand::Rng::new()).unwrap()
+    }
+
+    /// What is left of ours on any node.
+    pub(crate) async fn leftovers(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for datapath in &self.datapaths {
+            lines.extend(datapath.leftovers().await.unwrap());
+        }
+        lines
+    }
+}
+
+/// Datapaths of all switches, as `--nodes` opens them.
+pub(crate) fn open(fabric: &Fabric, cluster: &Arc<Cluster>, instance: Instance) -> Vec<Arc<OvsDatapath>> {
+    let nodes = NodeSwitch::read_all(&Text::new("nodes.yaml", fabric.nodes_file())).unwrap();
+    let open = |node: &NodeSwitch| Arc::new(OvsDatapath::open(settings(node, cluster, instance)));
+    nodes.iter().map(open).collect()
+}
+
+pub(crate) fn settings(node: &NodeSwitch, cluster: &Arc<Cluster>, instance: Instance) -> Settings {
+    let directory = NodeDirectory::new(node, cluster.clone(), Arc::new(Model(cluster.clone())));
+    Settings {
+        unixctl: node.unixctl.clone(),
+        tunnels: node.tunnels.clone(),
+        gateway: node.gateway,
+        ..Settings::new(
+            node.name.clone(),
+            node.openflow.clone(),
+            Arc::new(Antrea::default()),
+            Arc::new(directory),
+            instance,
+        )
+    }
+}
+
+/// The path as text, a line for each observation.
+pub(crate) fn path(trace: &Trace) -> Vec<String> {
+    lines(trace.hops.iter().map(|hop| (&hop.node, &hop.observations)))
+}
+
+pub(crate) fn lines<'a>(
+    hops: impl Iterator<Item = (&'a NodeName, &'a Vec<traceflow_core::observation::Observation>)>,
+) -> Vec<String> {
+    hops.flat_map(|(node, observations)| {
+        observations.iter().map(move |seen| {
+            let mut text = format!("{node} {} {}", seen.component, seen.action);
+            for detail in [
+                seen.component_info.as_ref().map(ToString::to_string),
+                seen.network_policy.as_ref().map(ToString::to_string),
+                seen.network_policy_rule.as_ref().map(ToString::to_string),
+                seen.pod.as_ref().map(ToString::to_string),
+                seen.translated_src_ip.map(|address| format!("from {address}")),
+                seen.translated_dst_ip.map(|address| format!("to {address}")),
+                seen.tunnel_dst_ip.map(|address| format!("tunnel {address}")),
+                seen.reason.as_ref().map(ToString::to_string),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                text += &format!(" {detail}");
+            }
+            text
+        })
+    })
+    .collect()
+}
