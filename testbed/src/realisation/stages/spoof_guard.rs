@@ -48,7 +48,7 @@ fn neighbour_discovery() -> [Flow; 5] {
     let (solicitation, advertisement) = (135, 136);
     let message = |icmp_type| {
         let message = flow(Table::IPv6).field("icmp6");
-        let message = message.field(format_args!("icmp_type={icmp_type},icmp_code=0"));
+        let message = message.field(format_args!("icmpv6_type={icmp_type},icmpv6_code=0"));
         message.action("NORMAL")
     };
     [

@@ -1,0 +1,246 @@
+//! Flows and simulator agree about many packets.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use testbed::realisation::{NodeRealisation, realise};
+use traceflow_core::inventory::{Inventory, Owner};
+use traceflow_core::names::ObjectName;
+use traceflow_core::packet::{IpFamily, IpHeader};
+use traceflow_core::plan::{Plan, Question};
+use traceflow_sim::Cluster;
+
+use crate::switch::Switch;
+use crate::switches_are_installed;
+use crate::traced::Exit;
+use crate::walk::{Step, answer, packet, plan, predicted, traced};
+
+/// Enough that each endpoint of a test's Service is chosen under one of them.
+const SEEDS: u64 = 24;
+
+/// A cluster in both worlds.
+struct Worlds {
+    /// The same cluster, choosing endpoints by different seeds.
+    clusters: Vec<Cluster>,
+    nodes: Vec<NodeRealisation>,
+    switch: Switch,
+}
+
+impl Worlds {
+    /// The cluster of a file; nothing where there are no real switches to compare it with.
+    fn of(name: &str) -> Option<Self> {
+        if !switches_are_installed() {
+            return None;
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        Some(Self::new(|| Cluster::from_paths([&path]).unwrap()))
+    }
+
+    fn new(cluster: impl Fn() -> Cluster) -> Self {
+        let clusters: Vec<Cluster> = (0..SEEDS).map(|seed| cluster().with_seed(seed)).collect();
+        let nodes = realise(&clusters[0]).unwrap();
+        let switch = Switch::start(nodes.len());
+        switch.program(&nodes);
+        Self {
+            clusters,
+            nodes,
+            switch,
+        }
+    }
+
+    fn cluster(&self) -> &Cluster {
+        &self.clusters[0]
+    }
+
+    /// Every Pod sends each of these to each of these, and to each Pod.
+    fn check_all(&self, destinations: &[&str], flows: &[&str]) -> usize {
+        let cluster = self.cluster();
+        let pods: Vec<String> = self
+            .nodes
+            .iter()
+            .flat_map(|node| &node.pods)
+            .map(|pod| pod.pod.to_string())
+            .collect();
+        let addresses = self
+            .nodes
+            .iter()
+            .flat_map(|node| &node.pods)
+            .flat_map(|pod| &pod.addresses);
+        let services = cluster.service_objects().flat_map(|service| &service.cluster_ips);
+        let gateways = self
+            .nodes
+            .iter()
+            .flat_map(|node| &node.gateway.addresses)
+            .map(|(address, _)| address);
+        let nodes = self.nodes.iter().flat_map(|node| &node.addresses);
+        let mut all: Vec<IpAddr> = destinations.iter().map(|text| text.parse().unwrap()).collect();
+        all.extend(addresses.chain(services).chain(gateways).chain(nodes));
+        let mut count = 0;
+        for source in &pods {
+            for &destination in &all {
+                // Packets to itself never reach the network.
+                let own = cluster.owner(destination) == Some(Owner::Pod(name(source)));
+                for flow in flows_to(destination, if own { &[] } else { flows }) {
+                    self.check(&plan(cluster, source, &destination.to_string(), &flow));
+                    count += 1;
+                }
+            }
+        }
+        count
+    }
+
+    /// The switches do what the simulator predicts; of a Service's endpoints, either may choose any.
+    fn check(&self, plan: &Plan) {
+        let traced = traced(&self.switch, &self.nodes, plan);
+        let mut predictions: Vec<Vec<Step>> = Vec::new();
+        for cluster in &self.clusters {
+            let predicted = predicted(cluster, &self.nodes, plan);
+            if predicted == traced {
+                return;
+            }
+            if !predictions.contains(&predicted) {
+                predictions.push(predicted);
+            }
+        }
+        panic!(
+            "{:#?}\ntraced: {traced:#?}\npredicted one of: {predictions:#?}",
+            packet(plan)
+        );
+    }
+}
+
+fn name(pod: &str) -> ObjectName {
+    let (namespace, name) = pod.split_once('/').unwrap();
+    ObjectName::new(namespace, name)
+}
+
+fn flows_to(destination: IpAddr, flows: &[&str]) -> Vec<String> {
+    let flows = flows.iter().map(|flow| match (IpFamily::of(destination), *flow) {
+        (IpFamily::V6, "icmp") => "icmp6".to_owned(),
+        (IpFamily::V6, flow) => format!("ipv6,{flow}"),
+        (IpFamily::V4, flow) => flow.to_owned(),
+    });
+    flows.collect()
+}
+
+const OUTSIDE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+
+#[test]
+fn flows_of_the_demo_do_what_is_predicted() {
+    let Some(worlds) = Worlds::of("../examples/demo/cluster.yaml") else {
+        return;
+    };
+    let destinations = ["192.0.2.1", "172.16.5.200", "172.16.3.200"];
+    let flows = ["tcp,tcp_dst=80", "tcp,tcp_dst=81", "udp,udp_dst=80", "icmp"];
+    assert!(worlds.check_all(&destinations, &flows) > 100);
+}
+
+#[test]
+fn flows_of_policies_do_what_is_predicted() {
+    let Some(worlds) = Worlds::of("tests/realisation/clusters/policies.yaml") else {
+        return;
+    };
+    let unheld = ["10.1.0.200", "10.2.0.200", "10.3.0.3", "fd00:1::200", "fd00:2::200"];
+    let destinations = [&OUTSIDE[..], &unheld].concat();
+    let flows = [
+        "tcp,tcp_dst=80",
+        "tcp,tcp_dst=81",
+        "tcp,tcp_dst=79",
+        "tcp,tcp_dst=8080",
+        "tcp,tcp_dst=8101",
+        "udp,udp_dst=53",
+        "udp,udp_dst=80",
+        "sctp,sctp_dst=9",
+        "sctp,sctp_dst=10",
+        "icmp",
+        "tcp,tcp_dst=80,nw_ttl=2",
+    ];
+    assert!(worlds.check_all(&destinations, &flows) > 2000);
+}
+
+#[test]
+fn flows_of_services_do_what_is_predicted() {
+    let Some(worlds) = Worlds::of("tests/realisation/clusters/services.yaml") else {
+        return;
+    };
+    for source_port in [40000, 40001, 40002, 40003] {
+        let flows = [
+            format!("tcp,tcp_dst=80,tcp_src={source_port}"),
+            format!("udp,udp_dst=53,udp_src={source_port}"),
+            format!("tcp,tcp_dst=8080,tcp_src={source_port}"),
+            "icmp".to_owned(),
+        ];
+        let flows: Vec<&str> = flows.iter().map(String::as_str).collect();
+        worlds.check_all(&OUTSIDE, &flows);
+    }
+}
+
+#[test]
+fn flows_of_ipv6_alone_do_what_is_predicted() {
+    let Some(worlds) = Worlds::of("tests/realisation/clusters/v6.yaml") else {
+        return;
+    };
+    let destinations = ["2001:db8::1", "fd00:1::200", "fd00:2::200"];
+    worlds.check_all(
+        &destinations,
+        &["tcp,tcp_dst=80", "tcp,tcp_dst=81", "udp,udp_dst=80", "icmp"],
+    );
+}
+
+#[test]
+fn a_packet_whose_ttl_ends_on_the_way_to_another_node_is_dropped_where_it_is_predicted() {
+    let Some(worlds) = Worlds::of("tests/realisation/clusters/policies.yaml") else {
+        return;
+    };
+    for (destination, ttl) in [
+        ("10.3.0.2", 1),
+        ("10.2.0.2", 1),
+        ("fd00:3::2", 1),
+        ("fd00:2::2", 1),
+        ("10.3.0.2", 2),
+    ] {
+        let flow = flows_to(destination.parse().unwrap(), &[&format!("tcp,tcp_dst=80,nw_ttl={ttl}")]);
+        worlds.check(&plan(worlds.cluster(), "free", destination, &flow[0]));
+    }
+}
+
+#[test]
+fn a_packet_with_anothers_address_is_dropped_by_the_spoof_guard() {
+    let Some(worlds) = Worlds::of("../examples/demo/cluster.yaml") else {
+        return;
+    };
+    let honest = plan(worlds.cluster(), "pod1", "pod3", "tcp,tcp_dst=80");
+    for change in 0..2 {
+        let mut plan = honest.clone();
+        let Question::Inject { packet, .. } = &mut plan.question else {
+            panic!()
+        };
+        match (&mut packet.ip, change) {
+            (IpHeader::V4(header), 0) => header.source = "172.16.5.12".parse().unwrap(),
+            _ => packet.source_mac.0[5] ^= 1,
+        }
+        worlds.check(&plan);
+    }
+}
+
+/// Policies judge connections, not packets: nobody may send to or from some of these on their own.
+#[test]
+fn answers_pass_whatever_policies_say() {
+    let Some(worlds) = Worlds::of("../examples/demo/cluster.yaml") else {
+        return;
+    };
+    for destination in ["pod2", "pod3"] {
+        let plan = plan(worlds.cluster(), "pod1", destination, "tcp,tcp_dst=80");
+        let bridge = usize::from(destination == "pod3");
+        let (asked, answering) = (&worlds.nodes[0].pods[0], &worlds.nodes[bridge]);
+        let port = answering.pods.iter().find(|pod| &*pod.pod.name == destination).unwrap();
+        let first_hop = if bridge == 0 { asked.mac } else { answering.gateway.mac };
+        let exit = answer(&worlds.switch, bridge, packet(&plan), port.port, (port.mac, first_hop));
+        let expected = if bridge == 0 {
+            asked.port
+        } else {
+            testbed::realisation::TUNNEL_PORT
+        };
+        assert_eq!(exit, Exit::Port(expected));
+    }
+}
