@@ -39,7 +39,7 @@ pub enum Instruction {
 
 codes! {
     /// `ofp_instruction_type`
-    Kind: u16 {
+    pub(crate) Kind: u16 {
         /// OFPIT_GOTO_TABLE
         GotoTable = 1 "goto_table",
         /// OFPIT_WRITE_METADATA

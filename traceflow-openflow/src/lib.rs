@@ -33,7 +33,8 @@
 //!
 //! # Map
 //!
-//! - [`message`]: one type for each message, and [`Message`](message::Message), any of them
+//! - [`message`]: one type for each message, and [`Message`](message::Message), any of them; printed as `ovs-ofctl
+//!   ofp-print` does, with its header by [`Message::with_header`](message::Message::with_header)
 //! - [`matching`], [`field`]: what a flow matches, and what a packet-in tells about a packet
 //! - [`instruction`], [`action`]: what a flow does
 //! - [`connection`]: framing, handshake, echo, and which reply or error belongs to which request

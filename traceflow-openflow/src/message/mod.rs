@@ -26,6 +26,7 @@ mod selection;
 mod statistics;
 mod switch_desc;
 mod table;
+mod table_property;
 mod text;
 mod tlv_table;
 mod unknown;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::statistics::{encode_entry, entry};
+use super::table_property::TableProperty;
 use crate::Version;
 use crate::text::Bits;
 use crate::wire::{DecodeError, Property, Reader, Writer};
@@ -131,7 +132,7 @@ impl fmt::Display for TableFeatures {
         write!(f, "\n    max_entries={}", self.max_entries)?;
         self.properties
             .iter()
-            .try_for_each(|property| write!(f, "\n    {property}"))
+            .try_for_each(|property| write!(f, "\n    {}", TableProperty(property)))
     }
 }
 
