@@ -81,6 +81,11 @@ impl Configuration<'_> {
                 &request(pod.port),
             ]);
             orders.extend(self.socket(&pod_socket(pod.port)));
+            // As Antrea's agent marks its ports.
+            orders.extend([
+                format!("external_ids:pod-namespace={}", quoted(&pod.pod.namespace)),
+                format!("external_ids:pod-name={}", quoted(&pod.pod.name)),
+            ]);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A fabric's directory: ours while we live, by a lock that the kernel lets go of when we die, however that happens.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(crate) struct Directory {
     home: PathBuf,
     /// Whether `home` was made by us, and goes with us if it is empty.
     made: bool,
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
@@ -56,14 +56,13 @@ impl Directory {
     }
 
     fn lock(home: PathBuf, made: bool) -> Result<Self, FabricError> {
-        let Some(lock) = try_lock(&home).map_err(FabricError::system(format!("lock {}", home.display())))? else {
+        let Some(mut lock) = try_lock(&home).map_err(FabricError::system(format!("lock {}", home.display())))? else {
             return Err(FabricError::InUse(home));
         };
-        let directory = Self {
-            home,
-            made,
-            _lock: lock,
-        };
+        let owner = format!("{} {}\n", std::process::id(), if made { MADE } else { "found" });
+        let written = lock.set_len(0).and_then(|()| lock.write_all(owner.as_bytes()));
+        written.map_err(FabricError::system(format!("write {}", home.join(LOCK).display())))?;
+        let directory = Self { home, made, lock };
         sweep(&directory.path()).map_err(FabricError::system(format!("sweep {}", directory.path().display())))?;
         make(&directory.path())?;
         Ok(directory)
@@ -83,12 +82,19 @@ impl Drop for Directory {
         if self.made {
             let _ = fs::remove_dir(&self.home);
         }
+        // Closing it isn't enough while a child between its birth and its program still has a copy.
+        let _ = self.lock.unlock();
     }
 }
 
 /// Whether a fabric lives in this directory.
 pub(crate) fn is_alive(home: &Path) -> bool {
-    home.join(LOCK).exists() && matches!(try_lock(home), Ok(None))
+    home.join(LOCK).exists()
+        && match try_lock(home) {
+            Ok(Some(lock)) => lock.unlock().is_err(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
 }
 
 /// Removes what a dead fabric left in this directory; nothing if it lives, or if there was none.
@@ -96,11 +102,35 @@ pub(crate) fn sweep_dead(home: &Path) -> io::Result<()> {
     if !home.join(LOCK).exists() {
         return Ok(());
     }
-    if let Some(_lock) = try_lock(home)? {
+    if let Some(lock) = try_lock(home)? {
+        let made = owner(home).is_some_and(|(_, made)| made);
         sweep(&home.join(INSIDE))?;
         fs::remove_file(home.join(LOCK))?;
+        if made {
+            // Unless somebody has put something there.
+            let _ = fs::remove_dir(home);
+        }
+        lock.unlock()?;
     }
     Ok(())
+}
+
+/// Kills the process whose fabric lives in this directory, and waits for its end.
+pub(crate) fn kill_owner(home: &Path) -> io::Result<()> {
+    let lock = lock_file(&home.join(LOCK))?;
+    if let (Err(TryLockError::WouldBlock), Some((pid, _))) = (lock.try_lock(), owner(home)) {
+        kill(pid, Signal::SIGKILL)?;
+        lock.lock()?;
+    }
+    lock.unlock()
+}
+
+/// Whose the directory is, and whether they made it.
+fn owner(home: &Path) -> Option<(Pid, bool)> {
+    let text = fs::read_to_string(home.join(LOCK)).ok()?;
+    let (pid, made) = text.trim_end().split_once(' ')?;
+    let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
+    Some((Pid::from_raw(pid), made == MADE))
 }
 
 /// The directory's lock, or nothing if somebody holds it.
@@ -193,6 +223,7 @@ fn end_leftover(node: &Path, pidfile: &str) {
 }
 
 const INSIDE: &str = "fabric";
+const MADE: &str = "made";
 const LOCK: &str = "testbed.lock";
 
 #[cfg(test)]

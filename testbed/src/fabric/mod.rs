@@ -17,6 +17,7 @@ mod unixctl;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,6 +37,7 @@ use daemon::Keeper;
 use directory::Directory;
 use hub::Hub;
 use listeners::Listeners;
+use namespace::Namespace;
 use node::{Blueprint, Node};
 use pods::{Underlay, Wiring};
 
@@ -46,6 +48,29 @@ pub enum Form {
     Rootless,
     /// As root: Pods are network namespaces with the kernel's own network stack, and listen on their ports.
     Root,
+}
+
+impl Form {
+    /// Whether this process may start such a fabric.
+    ///
+    /// # Errors
+    /// What is missing: root, namespaces, or devices of the kernel's.
+    pub fn check(self) -> Result<(), FabricError> {
+        if self == Self::Rootless {
+            return Ok(());
+        }
+        if !geteuid().is_root() {
+            return Err(FabricError::NotRoot);
+        }
+        // In a container even root may not have these.
+        Namespace::new()?;
+        File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/net/tun")
+            .map_err(FabricError::system("open /dev/net/tun"))?;
+        Ok(())
+    }
 }
 
 /// How a fabric is started.
@@ -87,9 +112,7 @@ impl Fabric {
     /// # Errors
     /// [`FabricError`], which names the command or daemon that failed, with what it said.
     pub fn start(nodes: Vec<NodeRealisation>, settings: Settings) -> Result<Self, FabricError> {
-        if settings.form == Form::Root && !geteuid().is_root() {
-            return Err(FabricError::NotRoot);
-        }
+        settings.form.check()?;
         let directory = match &settings.directory {
             Some(home) => Directory::at(home)?,
             None => Directory::temporary()?,
@@ -133,6 +156,26 @@ impl Fabric {
             linking: Mutex::default(),
             directory,
         })
+    }
+
+    /// Whether a fabric of any process lives in this directory.
+    pub fn is_up(directory: &Path) -> bool {
+        directory::is_alive(directory)
+    }
+
+    /// Ends the fabric in this directory by killing the process that it belongs to, if there is one, and removes what it
+    /// left. Nothing happens if there was none.
+    ///
+    /// # Errors
+    /// If the process can't be killed or something can't be removed.
+    pub fn sweep(directory: &Path) -> Result<(), FabricError> {
+        if Self::is_up(directory) {
+            directory::kill_owner(directory).map_err(FabricError::system(format!(
+                "end the testbed in {}",
+                directory.display()
+            )))?;
+        }
+        directory::sweep_dead(directory).map_err(FabricError::system(format!("sweep {}", directory.display())))
     }
 
     /// The switches, in the order of the realisations.
@@ -409,3 +452,25 @@ fn check_length(inside: &Path) -> Result<(), FabricError> {
 
 /// Debian's place of it.
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fabric_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<Fabric>();
+        shared::<PodLink>();
+    }
+
+    #[test]
+    fn a_directory_too_long_for_sockets_is_refused() {
+        let long = format!("/tmp/{}", "x".repeat(100));
+        let error = check_length(Path::new(&long)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("{long} is too long a path for sockets below it; choose one of at most 83 bytes")
+        );
+    }
+}

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod cluster;
+mod program;
 mod root;
 mod rootless;
 
 use std::process::Command;
+
+use testbed::fabric::Form;
 
 /// Whether there are real switches to test with; says so if not.
 fn switches_are_installed() -> bool {
@@ -15,4 +18,13 @@ fn switches_are_installed() -> bool {
         println!("skipped: ovs-vswitchd isn't installed (Debian: openvswitch-switch)");
     }
     installed
+}
+
+/// Whether Pods can be real; says so if not.
+fn pods_can_be_real() -> bool {
+    let refused = Form::Root.check().err();
+    if let Some(reason) = &refused {
+        println!("skipped: {reason}");
+    }
+    refused.is_none()
 }

@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 use std::process::Output;
 
-use nix::unistd::geteuid;
 use testbed::fabric::{Fabric, Form, Settings};
 use testbed::realisation::NodeRealisation;
 
 use crate::cluster::{Family, node_name, nodes, pod_name, pod_v4, pod_v6};
-use crate::switches_are_installed;
+use crate::{pods_can_be_real, switches_are_installed};
 
 #[test]
 fn pods_ping_each_other_over_tunnels_of_either_family() {
@@ -124,11 +123,7 @@ fn real_pods_have_no_link_to_hold() {
 
 /// Nothing, and the reason printed, where there is no root or no Open vSwitch.
 fn start(nodes: Vec<NodeRealisation>) -> Option<Fabric> {
-    if !geteuid().is_root() {
-        println!("skipped: real Pods need root");
-        return None;
-    }
-    switches_are_installed().then(|| Fabric::start(nodes, Settings::new(Form::Root)).unwrap())
+    (switches_are_installed() && pods_can_be_real()).then(|| Fabric::start(nodes, Settings::new(Form::Root)).unwrap())
 }
 
 /// Whether one echo request is answered.
