@@ -7,6 +7,7 @@ use traceflow_openflow::Version;
 use traceflow_openflow::message::{Header, Message};
 
 fuzz_target!(|bytes: &[u8]| {
+    assert!(Message::decode_all(bytes).count() <= bytes.len().div_ceil(8));
     let Ok((header, message)) = Message::decode(bytes) else {
         return;
     };

@@ -24,6 +24,7 @@ mod port_desc;
 mod role;
 mod selection;
 mod statistics;
+mod stream;
 mod switch_desc;
 mod table;
 mod table_property;
@@ -306,13 +307,17 @@ impl Message {
     /// What is cut, contradicts itself, or bears a version that isn't spoken here (a hello may). Unknown messages,
     /// actions, fields and properties are no errors.
     pub fn decode(bytes: &[u8]) -> Result<(Header, Self), DecodeError> {
-        let mut reader = Reader::new(bytes);
+        Self::decode_from(Reader::new(bytes))
+    }
+
+    fn decode_from(mut reader: Reader<'_>) -> Result<(Header, Self), DecodeError> {
+        let start = reader.clone();
         let header = Header::decode(&mut reader)?;
         let mut body = reader.body(header.length, HEADER, "message")?;
         let version = match Version::from_wire(header.version) {
             Some(version) => version,
             None if header.kind == 0 => Version::V1_5,
-            None => return Err(Reader::new(bytes).error("version", Problem::Value(header.version.into()))),
+            None => return Err(start.error("version", Problem::Value(header.version.into()))),
         };
         let whole = body.clone();
         let message = match Code::decode(header.kind, &mut body)? {
