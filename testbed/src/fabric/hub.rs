@@ -25,8 +25,6 @@ impl Hub {
     /// Connects a node; one connected before under this address is replaced.
     pub(crate) fn attach(&self, mac: MacAddress, socket: &Path) -> io::Result<()> {
         let link = PodLink::connect(socket)?;
-        // A node that has stopped reading must not stop the others.
-        link.send_within(Duration::from_secs(1))?;
         let incoming = link.try_clone()?;
         if let Some(before) = lock(&self.0).links.insert(mac.0, link) {
             before.close();
@@ -76,7 +74,8 @@ impl State {
         let everybody = !self.links.contains_key(to);
         for (mac, link) in &self.links {
             let passes = *mac != from && !self.down.contains(mac) && !self.down.contains(&from);
-            if passes && (everybody || mac == to) && link.send(frame).is_err() {
+            // A node that stands still loses what is sent to it and keeps nobody waiting, as on a real network.
+            if passes && (everybody || mac == to) && link.has_room() && link.send(frame).is_err() {
                 // What follows would be read from the middle of a frame.
                 link.close();
             }
@@ -128,6 +127,25 @@ mod tests {
         assert_eq!(nodes[1].receive(SOON).unwrap(), Some(frame([0xff; 6], 2)));
         assert_eq!(nodes[2].receive(SOON).unwrap(), Some(frame(MACS[2].0, 1)));
         assert_eq!(nodes[2].receive(SOON).unwrap(), Some(frame([0xff; 6], 2)));
+    }
+
+    #[test]
+    fn a_node_that_stands_still_loses_frames_and_keeps_nobody_waiting() {
+        let hub = Hub::default();
+        let mut nodes = connected(&hub);
+        let long = [&frame([0xff; 6], 1)[..], &[0; 1500]].concat();
+        for _ in 0..1000 {
+            nodes[0].send(&long).unwrap();
+            assert_eq!(nodes[2].receive(SOON).unwrap().as_ref(), Some(&long));
+        }
+        let mut kept = 0;
+        while let Some(received) = nodes[1].receive(Duration::from_millis(50)).unwrap() {
+            assert_eq!(received, long);
+            kept += 1;
+        }
+        assert!((1..1000).contains(&kept), "{kept}");
+        nodes[0].send(&long).unwrap();
+        assert_eq!(nodes[1].receive(SOON).unwrap(), Some(long));
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A stream of Ethernet frames, each after its length in two bytes, big-endian.
 ///
@@ -82,9 +85,10 @@ impl PodLink {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Limits how long sending may take.
-    pub(crate) fn send_within(&self, timeout: Duration) -> io::Result<()> {
-        self.stream.set_write_timeout(Some(timeout))
+    /// Whether a frame can be sent without waiting: the kernel says so while three quarters of the buffer are free.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut stream = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+        matches!(poll(&mut stream, PollTimeout::ZERO), Ok(ready) if ready > 0)
     }
 
     fn whole_frame(&mut self) -> Option<Vec<u8>> {
