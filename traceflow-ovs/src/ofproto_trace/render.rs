@@ -175,7 +175,7 @@ impl Columns {
         let priority = widest(PRIORITY, |row| &row.priority);
         let cookie = widest(COOKIE, |row| &row.cookie);
         let gaps = GAP.len() * 4;
-        let rest = width.saturating_sub(table + priority + cookie + gaps);
+        let rest = width.min(WIDEST).saturating_sub(table + priority + cookie + gaps);
         // The match takes what it needs, but leaves the larger part to the actions unless that would break an address.
         let condition = rows
             .clone()
@@ -411,6 +411,8 @@ const NO_COOKIE: &str = "-";
 /// Antrea's longest table name has 29 characters.
 const WIDEST_TABLE: usize = 34;
 const NARROWEST: usize = 16;
+/// Nobody reads wider, and formatting has a limit of its own.
+const WIDEST: usize = 1000;
 const DEEPEST: usize = 4;
 /// What the next pass says better.
 const OBVIOUS: &[&str] = &[
@@ -635,6 +637,15 @@ mod tests {
             let table = trace.table(width, |_, _| Some("AntreaPolicyIngressRule".to_owned()));
             let longest = table.lines().map(length).max().unwrap();
             assert!(longest <= width, "{longest} of {width}");
+        }
+    }
+
+    #[test]
+    fn any_width_will_do() {
+        let text = format!("Flow: ip\n 0. {}, priority 1\n    drop\n", "a".repeat(100_000));
+        let trace = Trace::read(&text);
+        for width in [0, 1, usize::MAX] {
+            assert!(trace.table(width, |_, _| None).contains("drop"));
         }
     }
 
