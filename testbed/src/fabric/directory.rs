@@ -23,14 +23,17 @@ pub(crate) struct Directory {
 impl Directory {
     /// A new directory under the temporary one. What dead runs left there is swept.
     pub(crate) fn temporary() -> Result<Self, FabricError> {
-        let base = std::env::temp_dir().join(format!("testbed-{}", geteuid()));
-        make(&base)?;
-        ours(&base)?;
+        Self::temporary_in(&std::env::temp_dir().join(format!("testbed-{}", geteuid())))
+    }
+
+    fn temporary_in(base: &Path) -> Result<Self, FabricError> {
+        make(base)?;
+        ours(base)?;
         // Making a directory and locking it are two steps; who sweeps must not come between them.
         let _turn = lock_file(&base.join(".turn"))
             .and_then(|turn| turn.lock().map(|()| turn))
             .map_err(FabricError::system(format!("lock {}", base.display())))?;
-        sweep_all(&base);
+        sweep_all(base);
         for number in 0u32.. {
             let home = base.join(format!("{}-{number}", std::process::id()));
             if make(&home)? {
@@ -241,6 +244,32 @@ mod tests {
         fs::write(home.join("notes"), "a stranger's").unwrap();
         drop(directory);
         assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_temporary_directory_sweeps_dead_ones_and_leaves_the_living_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let living = Directory::temporary_in(base.path()).unwrap();
+        let (dead, half_made) = (base.path().join("1-0"), base.path().join("1-1"));
+        fs::create_dir_all(dead.join("fabric/0")).unwrap();
+        fs::write(dead.join("testbed.lock"), "1234567 made\n").unwrap();
+        fs::create_dir(&half_made).unwrap();
+
+        let new = Directory::temporary_in(base.path()).unwrap();
+        assert!(!dead.exists() && !half_made.exists());
+        assert!(living.path().exists() && new.path().exists() && living.path() != new.path());
+    }
+
+    #[test]
+    fn a_shared_place_that_somebody_else_has_taken_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let link = place.path().join("base");
+        std::os::unix::fs::symlink(place.path(), &link).unwrap();
+        let refused = Directory::temporary_in(&link).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!("{} isn't a directory of this user", link.display())
+        );
     }
 
     #[test]

@@ -53,15 +53,13 @@ impl Namespace {
         Ok(())
     }
 
-    /// Sets kernel parameters of IPv6, as far as there is an IPv6 at all.
-    pub(crate) fn ipv6(&self, parameters: &[(&str, &str)]) -> Result<(), FabricError> {
+    /// Sets kernel parameters below `net`; those of IPv6 as far as there is an IPv6 at all.
+    pub(crate) fn set(&self, parameters: &[(&str, &str)]) -> Result<(), FabricError> {
         self.inside(|| {
             for (name, value) in parameters {
-                match fs::write(format!("/proc/sys/net/ipv6/conf/{name}"), value) {
+                match fs::write(format!("/proc/sys/net/{name}"), value) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(FabricError::system(format!("set net.ipv6.conf.{name} to {value}"))(
-                            error,
-                        ));
+                        return Err(FabricError::system(format!("set net/{name} to {value}"))(error));
                     }
                     _ => {}
                 }

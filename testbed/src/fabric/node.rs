@@ -320,7 +320,10 @@ impl Node {
             );
         }
         commands += &format!("link set br-phy mtu {UNDERLAY_MTU} up\nlink set gw0 mtu {POD_MTU} up\n");
-        node.ipv6(&[("br-phy/disable_ipv6", "0"), ("gw0/disable_ipv6", "0")])?;
+        node.set(&[
+            ("ipv6/conf/br-phy/disable_ipv6", "0"),
+            ("ipv6/conf/gw0/disable_ipv6", "0"),
+        ])?;
         node.ip(&commands)?;
         node.write_checksums("br-phy")?;
         node.write_checksums("gw0")?;

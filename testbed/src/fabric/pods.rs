@@ -24,9 +24,14 @@ impl Wiring {
     /// Namespaces, links and addresses of a node's Pods; its end of the underlay is `ul0`.
     pub(crate) fn lay(node: &NodeRealisation, underlay: &Underlay, index: usize) -> Result<Self, FabricError> {
         let own = Namespace::new()?;
-        own.ipv6(&SILENT)?;
+        own.set(&SILENT)?;
+        // What comes out of the gateway port has left the network, whatever the machine's own setting is.
+        own.set(&[("ipv4/ip_forward", "0")])?;
         // The links' ends at the switch have no addresses and must not make themselves any.
-        own.ipv6(&[("all/disable_ipv6", "0"), ("default/disable_ipv6", "1")])?;
+        own.set(&[
+            ("ipv6/conf/all/disable_ipv6", "0"),
+            ("ipv6/conf/default/disable_ipv6", "1"),
+        ])?;
         let mut pods = BTreeMap::new();
         let mut commands = String::from("link set lo up\n");
         for pod in &node.pods {
@@ -36,8 +41,11 @@ impl Wiring {
             } else {
                 "1"
             };
-            namespace.ipv6(&SILENT)?;
-            namespace.ipv6(&[("all/disable_ipv6", disable), ("default/disable_ipv6", disable)])?;
+            namespace.set(&SILENT)?;
+            namespace.set(&[
+                ("ipv6/conf/all/disable_ipv6", disable),
+                ("ipv6/conf/default/disable_ipv6", disable),
+            ])?;
             let (interface, peer, mac) = (pod_interface(pod.port), namespace.path(), pod.mac);
             // The switch gets a copy of each frame, and so does the kernel: without `arp off` it would answer for itself.
             let _ = writeln!(
@@ -114,7 +122,10 @@ pub(crate) struct Underlay(Namespace);
 impl Underlay {
     pub(crate) fn new() -> Result<Self, FabricError> {
         let namespace = Namespace::new()?;
-        namespace.ipv6(&[("all/disable_ipv6", "1"), ("default/disable_ipv6", "1")])?;
+        namespace.set(&[
+            ("ipv6/conf/all/disable_ipv6", "1"),
+            ("ipv6/conf/default/disable_ipv6", "1"),
+        ])?;
         namespace.ip(&format!(
             "link add hub mtu {UNDERLAY_MTU} type bridge\nlink set hub up\n"
         ))?;
@@ -142,10 +153,10 @@ impl Underlay {
 
 /// No address, question or answer that nobody asked for.
 const SILENT: [(&str, &str); 6] = [
-    ("all/accept_ra", "0"),
-    ("default/accept_ra", "0"),
-    ("default/accept_dad", "0"),
-    ("default/dad_transmits", "0"),
-    ("default/router_solicitations", "0"),
-    ("default/addr_gen_mode", "1"),
+    ("ipv6/conf/all/accept_ra", "0"),
+    ("ipv6/conf/default/accept_ra", "0"),
+    ("ipv6/conf/default/accept_dad", "0"),
+    ("ipv6/conf/default/dad_transmits", "0"),
+    ("ipv6/conf/default/router_solicitations", "0"),
+    ("ipv6/conf/default/addr_gen_mode", "1"),
 ];
