@@ -77,7 +77,8 @@ fn to_neighbours(site: &Site<'_>) -> Vec<Flow> {
 }
 
 /// What is for an address of the node's range that nobody has. Nobody would answer for it; but a packet that is put in may be
-/// sent to the gateway's MAC address, and Antrea would hand it to the gateway.
+/// sent to the gateway's MAC address, and Antrea would hand it to the gateway. It does so with a Service's first packet
+/// that is sent again, too, which stays as it is.
 fn to_nobody(site: &Site<'_>) -> Vec<Flow> {
     let flows = site.routes.ranges.iter().flat_map(|&range| {
         let unheld = |priority, mark| {
@@ -88,7 +89,9 @@ fn to_nobody(site: &Site<'_>) -> Vec<Flow> {
         };
         let asked_gateway = format!("dl_dst={}", site.gateway.mac);
         [
-            unheld(UNHELD, Mark::KEEP_MAC).field(asked_gateway),
+            unheld(UNHELD, Mark::KEEP_MAC)
+                .field(asked_gateway)
+                .mark(Mark::SERVICE_CONNECTION.absent()),
             unheld(UNHELD_REWRITTEN, Mark::REWRITE_MAC),
         ]
     });
