@@ -1,9 +1,10 @@
 //! Flows and simulator agree about many packets.
 
+use std::borrow::Borrow;
 use std::net::IpAddr;
 use std::path::Path;
 
-use testbed::realisation::{NodeRealisation, realise};
+use testbed::realisation::{GATEWAY_PORT, NodeRealisation, TABLES, TUNNEL_PORT, realise};
 use traceflow_core::inventory::{Inventory, Owner};
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{IpFamily, IpHeader};
@@ -12,18 +13,18 @@ use traceflow_sim::Cluster;
 
 use crate::switch::Switch;
 use crate::switches_are_installed;
-use crate::traced::Exit;
-use crate::walk::{Step, answer, packet, plan, predicted, traced};
+use crate::traced::{Exit, Traced};
+use crate::walk::{Step, answer, ingress_rule, packet, plan, predicted, traced};
 
 /// Enough that each endpoint of a test's Service is chosen under one of them.
 const SEEDS: u64 = 24;
 
 /// A cluster in both worlds.
-struct Worlds {
+struct Worlds<S = Switch> {
     /// The same cluster, choosing endpoints by different seeds.
     clusters: Vec<Cluster>,
     nodes: Vec<NodeRealisation>,
-    switch: Switch,
+    switch: S,
 }
 
 impl Worlds {
@@ -47,7 +48,9 @@ impl Worlds {
             switch,
         }
     }
+}
 
+impl<S: Borrow<Switch>> Worlds<S> {
     fn cluster(&self) -> &Cluster {
         &self.clusters[0]
     }
@@ -91,7 +94,7 @@ impl Worlds {
 
     /// The switches do what the simulator predicts; of a Service's endpoints, either may choose any.
     fn check(&self, plan: &Plan) {
-        let traced = traced(&self.switch, &self.nodes, plan);
+        let traced = traced(self.switch.borrow(), &self.nodes, plan);
         let mut predictions: Vec<Vec<Step>> = Vec::new();
         for cluster in &self.clusters {
             let predicted = predicted(cluster, &self.nodes, plan);
@@ -114,7 +117,7 @@ fn name(pod: &str) -> ObjectName {
     ObjectName::new(namespace, name)
 }
 
-fn flows_to(destination: IpAddr, flows: &[&str]) -> Vec<String> {
+pub(crate) fn flows_to(destination: IpAddr, flows: &[&str]) -> Vec<String> {
     let flows = flows.iter().map(|flow| match (IpFamily::of(destination), *flow) {
         (IpFamily::V6, "icmp") => "icmp6".to_owned(),
         (IpFamily::V6, flow) => format!("ipv6,{flow}"),
@@ -236,11 +239,149 @@ fn answers_pass_whatever_policies_say() {
         let port = answering.pods.iter().find(|pod| &*pod.pod.name == destination).unwrap();
         let first_hop = if bridge == 0 { asked.mac } else { answering.gateway.mac };
         let exit = answer(&worlds.switch, bridge, packet(&plan), port.port, (port.mac, first_hop));
-        let expected = if bridge == 0 {
-            asked.port
-        } else {
-            testbed::realisation::TUNNEL_PORT
-        };
+        let expected = if bridge == 0 { asked.port } else { TUNNEL_PORT };
         assert_eq!(exit, Exit::Port(expected));
+    }
+}
+
+/// "If the traffic source is the pod's local node" (the API's text), whoever else is kept out.
+#[test]
+fn a_closed_pod_takes_what_its_own_node_sends() {
+    let Some(worlds) = Worlds::of("tests/realisation/clusters/policies.yaml") else {
+        return;
+    };
+    let (bridge, node) = (1, &worlds.nodes[1]);
+    let locked = node.pods.iter().find(|pod| &*pod.pod.name == "locked").unwrap();
+    let exit = |source: &str| {
+        let (network, protocol) = if source.contains(':') {
+            ("ipv6", "tcp6")
+        } else {
+            ("nw", "tcp")
+        };
+        let family = IpFamily::of(source.parse().unwrap());
+        let mut addresses = locked.addresses.iter();
+        let destination = addresses.find(|&&address| IpFamily::of(address) == family).unwrap();
+        let flow = format!(
+            "in_port={GATEWAY_PORT},{protocol},dl_src={},dl_dst={},{network}_src={source},{network}_dst={destination},nw_ttl=64,\
+             tcp_src=40000,tcp_dst=10250",
+            node.gateway.mac, locked.mac
+        );
+        Traced::read(&worlds.switch.trace(bridge, &flow, "trk,new"), GATEWAY_PORT).exit
+    };
+    for own in ["10.2.0.1", "192.168.1.2", "fd00:2::1", "fd00:192::2"] {
+        assert_eq!(exit(own), Exit::Port(locked.port), "{own}");
+    }
+    let closed = TABLES.iter().find(|(name, _)| *name == "IngressDefaultRule").unwrap().1;
+    for stranger in ["192.168.1.1", "192.0.2.1", "fd00:192::1"] {
+        assert_eq!(exit(stranger), Exit::Table(closed), "{stranger}");
+    }
+}
+
+#[test]
+fn of_the_rules_of_one_policy_that_allow_a_packet_the_first_is_hit() {
+    let policy = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: generous}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  ingress:
+  - ports: [{port: 81}]
+  - from: [{ipBlock: {cidr: 10.0.0.0/8}}]
+    ports: [{port: 80}]
+  - from: [{podSelector: {}}]
+  - {}";
+    if !switches_are_installed() {
+        return;
+    }
+    let builder = Cluster::builder()
+        .node("a")
+        .pod("client", "a")
+        .pod("web", "a")
+        .label("app", "web");
+    let worlds = Worlds::new(|| builder.clone().yaml(policy).build().unwrap());
+    for (port, expected) in [(80, 1), (81, 0), (82, 2)] {
+        let plan = plan(worlds.cluster(), "client", "web", &format!("tcp,tcp_dst={port}"));
+        worlds.check(&plan);
+        assert_eq!(
+            ingress_rule(&worlds.switch, &worlds.nodes, &plan),
+            worlds.nodes[0].rules[expected].id
+        );
+    }
+}
+
+const NAMES: [&str; 3] = ["web", "db", "client"];
+
+/// A policy that means something more often than not.
+fn any_policy(random: &mut fastrand::Rng, number: usize) -> String {
+    let labels = |random: &mut fastrand::Rng| match random.u8(..4) {
+        0 => "{}".to_owned(),
+        _ => format!("{{matchLabels: {{app: {}}}}}", random.choice(NAMES).unwrap()),
+    };
+    let peer = |random: &mut fastrand::Rng| match random.u8(..6) {
+        0 => "{ipBlock: {cidr: 10.244.0.0/16, except: [10.244.1.0/24, 10.244.0.3/32]}}".to_owned(),
+        1 => format!(
+            "{{ipBlock: {{cidr: {}}}}}",
+            random.choice(["0.0.0.0/0", "10.244.1.0/31", "192.0.2.0/24"]).unwrap()
+        ),
+        2 => format!("{{namespaceSelector: {{}}, podSelector: {}}}", labels(random)),
+        _ => format!("{{podSelector: {}}}", labels(random)),
+    };
+    let port = |random: &mut fastrand::Rng| {
+        let ports = [
+            "{port: 80}",
+            "{port: 79, endPort: 81}",
+            "{protocol: UDP}",
+            "{port: http}",
+            "{}",
+            "{protocol: UDP, port: 53}",
+        ];
+        (*random.choice(&ports).unwrap()).to_owned()
+    };
+    let list = |random: &mut fastrand::Rng, item: &dyn Fn(&mut fastrand::Rng) -> String| {
+        let items: Vec<String> = (0..random.usize(..3)).map(|_| item(random)).collect();
+        format!("[{}]", items.join(", "))
+    };
+    let rules = |random: &mut fastrand::Rng, peers: &str| {
+        list(random, &|random| {
+            format!("{{{peers}: {}, ports: {}}}", list(random, &peer), list(random, &port))
+        })
+    };
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p{number}}}\n\
+         spec: {{podSelector: {}, policyTypes: [{}], ingress: {}, egress: {}}}",
+        labels(random),
+        random.choice(["Ingress", "Egress", "Ingress, Egress"]).unwrap(),
+        rules(random, "from"),
+        rules(random, "to"),
+    )
+}
+
+#[test]
+fn flows_of_any_policies_do_what_is_predicted() {
+    if !switches_are_installed() {
+        return;
+    }
+    let switch = Switch::start(2);
+    for seed in 0..12 {
+        let random = &mut fastrand::Rng::with_seed(seed);
+        let builder = Cluster::builder().node("a").node("b");
+        let builder = (0..5).fold(builder, |builder, number| {
+            let (app, node) = (NAMES[number % 3], random.choice(["a", "b"]).unwrap());
+            let builder = builder.pod(&format!("pod-{number}"), node).label("app", app);
+            builder.container_port("http", 80 + (number % 2) as u16)
+        });
+        let builder = (0..4).fold(builder, |builder, number| builder.yaml(&any_policy(random, number)));
+        let cluster = builder.build().unwrap();
+        let nodes = realise(&cluster).unwrap();
+        switch.program(&nodes);
+        let worlds = Worlds {
+            clusters: vec![cluster],
+            nodes,
+            switch: &switch,
+        };
+        worlds.check_all(
+            &["192.0.2.1"],
+            &["tcp,tcp_dst=80", "tcp,tcp_dst=81", "udp,udp_dst=53", "icmp"],
+        );
     }
 }

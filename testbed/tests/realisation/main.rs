@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod agreement;
+mod frames;
 mod golden;
 mod switch;
 mod traced;

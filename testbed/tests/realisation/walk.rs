@@ -117,6 +117,16 @@ pub(crate) fn traced(switch: &Switch, nodes: &[NodeRealisation], plan: &Plan) ->
     }
 }
 
+/// The number of the rule that let the packet in on its first node.
+pub(crate) fn ingress_rule(switch: &Switch, nodes: &[NodeRealisation], plan: &Plan) -> u32 {
+    let Question::Inject { pod, packet, .. } = &plan.question else {
+        panic!("nothing is injected");
+    };
+    let port = nodes[0].pods.iter().find(|port| port.pod == *pod).unwrap().port;
+    let text = switch.trace(0, &Frame::of(packet, port).flow(), "trk,new");
+    Traced::read(&text, port).number("reg6").unwrap()
+}
+
 fn traced_step(node: &NodeRealisation, traced: &Traced) -> (Step, Option<IpAddr>) {
     let policy = |register| {
         let number = traced.number(register)?;
