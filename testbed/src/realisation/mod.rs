@@ -12,8 +12,10 @@
 //! - Where several rules allow a packet, that of the first policy by namespace and name is hit, and of its rules the first.
 //!
 //! Known differences: `dec_ttl` is Antrea's, which decrements on the way to a Service's endpoint and to the gateway on the
-//! same node too, and not on the way out; the userspace datapath translates no SCTP and calls protocols that it doesn't
-//! know invalid.
+//! same node too, and not on the way out. A Service's first packet that is sent again is Antrea's too: it is translated
+//! before the load balancer sees it, and goes to an endpoint of the same node by way of the gateway. The userspace datapath
+//! translates no SCTP, calls protocols that it doesn't know invalid, and takes a segment with FIN and ACK for the first of
+//! a connection.
 
 mod clause;
 mod flow;

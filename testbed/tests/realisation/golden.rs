@@ -1,5 +1,6 @@
 //! The text itself.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use expect_test::{expect, expect_file};
@@ -59,6 +60,22 @@ fn every_cookie_says_antreas_round_and_category() {
             let cookie = u64::from_str_radix(cookie, 16).unwrap();
             assert_eq!(cookie >> 48, 1, "{flow}");
             assert!((cookie >> 40) & 0xff <= 4, "{flow}");
+        }
+    }
+}
+
+/// A switch keeps the last of several flows with one match, and says nothing.
+#[test]
+fn no_flow_takes_the_place_of_another() {
+    for file in ["policies", "services", "v6"] {
+        let path = format!("{}/tests/realisation/clusters/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
+        for node in realise(&Cluster::from_paths([path]).unwrap()).unwrap() {
+            let mut seen = HashSet::new();
+            for flow in node.program.flows.lines() {
+                let (_, flow) = flow.split_once(',').unwrap();
+                let (place, _) = flow.split_once(" actions=").unwrap();
+                assert!(seen.insert(place.to_owned()), "{file}, {}: {place}", node.name);
+            }
         }
     }
 }

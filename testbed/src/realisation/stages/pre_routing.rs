@@ -86,8 +86,8 @@ fn remembering(service: &ServiceAddress, timeout: Duration) -> Option<Flow> {
         Protocol::SCTP => "OXM_OF_SCTP_DST".to_owned(),
         _ => format!("NXM_OF_{}_DST", fields.to_uppercase()),
     };
-    // A flow's timeout has 16 bits; the API allows a day.
-    let timeout = u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX);
+    // A flow's timeout has 16 bits, where the API allows a day; and 0 would mean for ever.
+    let timeout = u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX).max(1);
     let learn = format!(
         "learn(table={},hard_timeout={timeout},priority={NORMAL},delete_learned,cookie={:#x},eth_type={ethernet_type},\
          nw_proto={},{port}[],{address}_DST[],{address}_SRC[],load:NXM_NX_REG4[0..15]->NXM_NX_REG4[0..15],\
