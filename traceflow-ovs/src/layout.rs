@@ -50,6 +50,9 @@ pub struct Stage {
     pub name: String,
     /// What it means if the packet passes none of the later ones.
     pub end: End,
+    /// What packets have that went on from here through a group: groups undo what their buckets wrote, so that the guard
+    /// register doesn't show it.
+    pub unless: Option<Match>,
 }
 
 /// What it means if a table is the last that a packet passes.

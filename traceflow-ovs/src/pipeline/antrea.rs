@@ -62,6 +62,8 @@ const NO_ENDPOINT: (u8, u16, u16) = (0, 14, 14);
 const ENDPOINT_STATE: (u8, u16, u16) = (4, 16, 18);
 const CHOSEN: u32 = 2;
 const TO_BE_REMEMBERED: u32 = 3;
+/// The bit that both of the latter have.
+const ENDPOINT_SELECTED: (u8, u16, u16) = (4, 17, 17);
 
 impl Antrea {
     /// The pipeline as data, to be changed where a cluster differs.
@@ -70,6 +72,10 @@ impl Antrea {
             table: TableName::Name(name.to_owned()),
             role,
             end,
+            unless: match name {
+                "ServiceLB" => vec![condition(ENDPOINT_SELECTED, 1)],
+                _ => Vec::new(),
+            },
             optional,
         };
         Description {

@@ -50,6 +50,8 @@ pub struct StageDescription {
     pub role: Role,
     /// What it means if it is the last.
     pub end: End,
+    /// What packets have that went on from here through a group, as [`Stage::unless`].
+    pub unless: Vec<Condition>,
     /// Whether there are switches without it.
     pub optional: bool,
 }
@@ -112,6 +114,7 @@ impl Description {
                 table,
                 name,
                 end: stage.end,
+                unless: (!stage.unless.is_empty()).then(|| all_of(&stage.unless)),
             });
         }
         match stages.len() {

@@ -113,7 +113,7 @@ fn missing(remedy: &'static str) -> traceflow_core::input::Problem {
 }
 
 fn stage(field: &Input<'_>) -> Result<StageDescription, BadInput> {
-    field.only(&["table", "role", "end", "optional"])?;
+    field.only(&["table", "role", "end", "unless", "optional"])?;
     let role = field.required("role")?;
     let role = ROLES
         .iter()
@@ -134,6 +134,7 @@ fn stage(field: &Input<'_>) -> Result<StageDescription, BadInput> {
         table: table(&field.required("table")?)?,
         role,
         end,
+        unless: conditions(field, "unless")?,
         optional: field
             .optional("optional")?
             .map(|field| field.boolean())

@@ -39,6 +39,8 @@ mod priority {
     pub(super) const ENTRY: u16 = 65_507;
     /// Real traffic that turns out not to be wanted.
     pub(super) const UNMARK: u16 = 65_506;
+    /// Packets that went on from a table though it was the last.
+    pub(super) const WENT_ON: u16 = 65_001;
     /// Every marked packet.
     pub(super) const STAGE: u16 = 65_000;
 }

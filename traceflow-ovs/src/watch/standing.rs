@@ -123,6 +123,15 @@ fn verdicts(flows: &mut Flows<'_>) {
         if stage.end == End::Dropped {
             // This table's bit is set, those of the later ones and that of what is settled aren't.
             let matching = flows.ours(1 << index, passed(index));
+            if let Some(unless) = &stage.unless {
+                let actions = vec![flows.note(SETTLED_BIT)];
+                flows.push(
+                    layout.verdict_table,
+                    priority::WENT_ON,
+                    both(matching.clone(), unless),
+                    actions,
+                );
+            }
             let actions = vec![flows.punt(Punt::Dropped(index as u8)), flows.note(SETTLED_BIT)];
             flows.push(layout.verdict_table, priority::STAGE, matching, actions);
         }
@@ -183,6 +192,7 @@ mod tests {
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x2/0xfffffffe actions=controller(id=29798,userdata=74.66.01.00.01),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4/0xfffffffc actions=controller(id=29798,userdata=74.66.01.00.02),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x20/0xffffffe0 actions=controller(id=29798,userdata=74.66.01.00.05),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65001,reg10=0x7f100000/0xfff00000,reg11=0x40/0xffffffc0,reg4=0x20000/0x20000 actions=set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x40/0xffffffc0 actions=controller(id=29798,userdata=74.66.01.00.06),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x400/0xfffffc00 actions=controller(id=29798,userdata=74.66.01.00.0a),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x800/0xfffff800 actions=controller(id=29798,userdata=74.66.01.00.0b),set_field:0x80000000/0x80000000->reg11
