@@ -2,7 +2,8 @@
 //! which rule.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use traceflow_core::input::{BadInput, Documents, Field, Problem, Text};
 use traceflow_core::names::{NodeName, ObjectName};
@@ -11,6 +12,7 @@ use traceflow_core::observation::{PolicyKind, PolicyRef};
 use crate::address::Address;
 use crate::directory::Rule;
 use crate::layout::Carrier;
+use crate::pipeline::{Antrea, Description};
 
 /// One node of a nodes file.
 ///
@@ -55,8 +57,8 @@ pub struct NodeSwitch {
     pub bridge: String,
     /// `pipeline`; Antrea's if it is left out.
     pub pipeline: PipelineName,
-    /// `carrier`: `tun_id` or `dscp`; the tunnel's id if it is left out.
-    pub carrier: Carrier,
+    /// `carrier`: `tun_id` or `dscp`; what the pipeline says if it is left out.
+    pub carrier: Option<Carrier>,
     /// `tunnel`, one port or a list.
     pub tunnels: Vec<u32>,
     /// `gateway`
@@ -123,10 +125,10 @@ impl NodeSwitch {
                 Some(pipeline) => PipelineName::read(&pipeline.string()?),
                 None => PipelineName::Antrea,
             },
-            carrier: match node.optional("carrier")? {
-                Some(carrier) => read_carrier(&carrier)?,
-                None => Carrier::default(),
-            },
+            carrier: node
+                .optional("carrier")?
+                .map(|carrier| read_carrier(&carrier))
+                .transpose()?,
             tunnels: tunnels(node)?,
             gateway: node
                 .optional("gateway")?
@@ -136,6 +138,51 @@ impl NodeSwitch {
             rules: rules(node)?,
         })
     }
+
+    /// The pipeline that the node is said to have. One that stands in a file is looked for in `folder`, that of the nodes
+    /// file.
+    ///
+    /// # Errors
+    /// If the file can't be read, or doesn't describe a pipeline.
+    pub fn pipeline(&self, folder: &Path) -> Result<Description, PipelineFileError> {
+        let mut pipeline = match &self.pipeline {
+            PipelineName::Antrea => Antrea::default().description(),
+            PipelineName::File(path) => read_pipeline(&folder.join(path))?,
+        };
+        if let Some(carrier) = self.carrier {
+            pipeline.carrier = carrier;
+        }
+        Ok(pipeline)
+    }
+}
+
+fn read_pipeline(path: &Path) -> Result<Description, PipelineFileError> {
+    let bytes = std::fs::read(path).map_err(|source| PipelineFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Description::read(&Text::from_bytes(
+        path.display().to_string(),
+        &bytes,
+    )?)?)
+}
+
+/// Why a node has no pipeline.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineFileError {
+    /// The file can't be read.
+    #[error("can't read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// What stands in it is no pipeline.
+    #[error(transparent)]
+    Bad(#[from] BadInput),
 }
 
 impl PipelineName {
@@ -276,8 +323,31 @@ mod tests {
         let text = "nodes: [{name: a, openflow: 'tcp:[::1]:6653', tunnel: [1, 5], carrier: dscp, pipeline: p.yaml}]";
         let nodes = NodeSwitch::read_all(&Text::new("n.yaml", text)).unwrap();
         assert_eq!(nodes[0].tunnels, [1, 5]);
-        assert_eq!(nodes[0].carrier, Carrier::Dscp);
+        assert_eq!(nodes[0].carrier, Some(Carrier::Dscp));
         assert_eq!(nodes[0].pipeline, PipelineName::File("p.yaml".into()));
+    }
+
+    #[test]
+    fn a_nodes_carrier_wins_over_that_of_its_pipeline() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipeline = "{carrier: dscp, stages: [{table: 0, role: output}], exits: [{table: 0, to: port}], registers: {mark: 10, \
+                        guard: 11}}";
+        std::fs::write(folder.path().join("p.yaml"), pipeline).unwrap();
+        let carrier = |more: &str| {
+            let text = format!("nodes: [{{name: a, openflow: 'unix:/s', pipeline: p.yaml{more}}}]");
+            let nodes = NodeSwitch::read_all(&Text::new("n.yaml", text)).unwrap();
+            nodes[0].pipeline(folder.path()).unwrap().carrier
+        };
+        assert_eq!(carrier(""), Carrier::Dscp);
+        assert_eq!(carrier(", carrier: tun_id"), Carrier::TunnelId);
+    }
+
+    #[test]
+    fn a_pipeline_file_that_is_not_there_is_named() {
+        let text = "nodes: [{name: a, openflow: 'unix:/s', pipeline: none.yaml}]";
+        let nodes = NodeSwitch::read_all(&Text::new("n.yaml", text)).unwrap();
+        let error = nodes[0].pipeline(Path::new("/no/such/folder")).unwrap_err();
+        assert_eq!(error.to_string(), "can't read /no/such/folder/none.yaml");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use traceflow_core::names::NodeName;
 use crate::address::Address;
 use crate::directory::Directory;
 use crate::instance::Instance;
+use crate::nodes::NodeSwitch;
 use crate::pipeline::Pipeline;
 
 /// One node's switch: where it is, whose pipeline it has, who is who there.
@@ -65,6 +66,40 @@ impl Settings {
             give_up: None,
             window: Self::WINDOW,
             unread_reports: 16_384,
+        }
+    }
+
+    /// The usual settings for the switch of a nodes file.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use traceflow_core::input::Text;
+    /// use traceflow_ovs::directory::Directory;
+    /// use traceflow_ovs::nodes::NodeSwitch;
+    /// use traceflow_ovs::{Instance, Settings};
+    ///
+    /// # fn example(directory: Arc<dyn Directory>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = Text::new("nodes.yaml", "nodes: [{name: a, openflow: 'unix:/run/openvswitch/br-int.mgmt', tunnel: 1}]");
+    /// for node in NodeSwitch::read_all(&text)? {
+    ///     let pipeline = Arc::new(node.pipeline(".".as_ref())?);
+    ///     let settings = Settings::of(&node, pipeline, directory.clone(), Instance::new(0));
+    ///     assert_eq!(settings.tunnels, [1]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of(
+        node: &NodeSwitch,
+        pipeline: Arc<dyn Pipeline>,
+        directory: Arc<dyn Directory>,
+        instance: Instance,
+    ) -> Self {
+        Self {
+            unixctl: node.unixctl.clone(),
+            tunnels: node.tunnels.clone(),
+            gateway: node.gateway,
+            ..Self::new(node.name.clone(), node.openflow.clone(), pipeline, directory, instance)
         }
     }
 }

@@ -120,18 +120,7 @@ pub(crate) fn open(fabric: &Fabric, cluster: &Arc<Cluster>, instance: Instance) 
 
 pub(crate) fn settings(node: &NodeSwitch, cluster: &Arc<Cluster>, instance: Instance) -> Settings {
     let directory = NodeDirectory::new(node, cluster.clone(), Arc::new(Model(cluster.clone())));
-    Settings {
-        unixctl: node.unixctl.clone(),
-        tunnels: node.tunnels.clone(),
-        gateway: node.gateway,
-        ..Settings::new(
-            node.name.clone(),
-            node.openflow.clone(),
-            Arc::new(Antrea::default()),
-            Arc::new(directory),
-            instance,
-        )
-    }
+    Settings::of(node, Arc::new(Antrea::default()), Arc::new(directory), instance)
 }
 
 /// The path as text, a line for each observation.
