@@ -3,7 +3,7 @@
 //! Requests come from any task and are answered by number, so that nobody waits behind packet-ins: those are handed on at
 //! once, on the same turn in which they were read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Config, Connection, Event};
 use traceflow_openflow::message::{
-    AsyncConfig, ErrorMessage, Message, PacketIn2, PacketInFormat, SetControllerId, SetPacketInFormat, SwitchConfig,
+    AsyncConfig, ErrorMessage, FlowEntry, FlowFilter, Message, MultipartBody, MultipartReply, MultipartRequest,
+    PacketIn2, PacketInFormat, SetControllerId, SetPacketInFormat, SwitchConfig,
 };
 
 use crate::address::{Address, Stream};
+use crate::instance::NO_TRACER;
 
 /// How a channel is opened and kept.
 pub(crate) struct Opening {
@@ -60,6 +62,18 @@ enum Request {
     Perform(Vec<Message>, oneshot::Sender<Result<(), DatapathError>>),
     /// Answered by the reply.
     Ask(Box<Message>, oneshot::Sender<Result<Message, DatapathError>>),
+}
+
+impl Opening {
+    /// To ask or order something at once, and to hear of no packets.
+    pub(crate) fn of_a_moment(address: &Address) -> Self {
+        Self {
+            address: address.clone(),
+            controller: NO_TRACER,
+            give_up: None,
+            packet_ins: Box::new(|_| Vec::new()),
+        }
+    }
 }
 
 impl Channel {
@@ -123,6 +137,38 @@ impl Channel {
         sent.map_err(|_| closed())?;
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
+
+    /// Asks for one of the long answers.
+    pub(crate) async fn multipart(&self, request: MultipartRequest) -> Result<MultipartBody, DatapathError> {
+        match self.ask(Message::MultipartRequest(request)).await? {
+            Message::MultipartReply(MultipartReply { body, .. }) => Ok(body),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The flows whose cookies are so in the bits of `mask`.
+    pub(crate) async fn flows(&self, cookie: u64, mask: u64) -> Result<Vec<FlowEntry>, DatapathError> {
+        let filter = FlowFilter::by_cookie(cookie, mask);
+        match self.multipart(MultipartRequest::Flows(filter)).await? {
+            MultipartBody::Flows(flows) => Ok(flows),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The names of the tables.
+    pub(crate) async fn tables(&self) -> Result<BTreeMap<u8, String>, DatapathError> {
+        match self.multipart(MultipartRequest::TableFeatures).await? {
+            MultipartBody::TableFeatures(tables) => {
+                Ok(tables.into_iter().map(|table| (table.table, table.name)).collect())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// What a reply of another kind than was asked for comes to.
+fn unexpected() -> DatapathError {
+    DatapathError::Refused("the switch's answer is not what was asked for".into())
 }
 
 fn closed() -> DatapathError {
@@ -160,6 +206,23 @@ enum Lost {
     Unwanted,
 }
 
+impl Lost {
+    /// What whoever reads it can do.
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Socket(error) => match error.kind() {
+                io::ErrorKind::NotFound => "; check the address, and that the bridge exists and ovs-vswitchd runs",
+                io::ErrorKind::ConnectionRefused => "; check the address, and that ovs-vswitchd runs",
+                io::ErrorKind::PermissionDenied => "; run as a user who may open it, such as root",
+                io::ErrorKind::TimedOut => "; check the address, and what stands between",
+                _ => "",
+            },
+            Self::Protocol(_) => "; check that the address is that of a bridge's OpenFlow, and not of something else",
+            Self::Eof | Self::Refused(_) | Self::Unwanted => "",
+        }
+    }
+}
+
 impl Keeper {
     async fn keep(mut self) {
         let mut pause = FIRST_PAUSE;
@@ -173,8 +236,8 @@ impl Keeper {
             if self.opened != opened {
                 (pause, down_since) = (FIRST_PAUSE, Instant::now());
             }
-            let reason: Arc<str> = lost.to_string().into();
-            tracing::debug!(address = %self.opening.address, %reason, "no connection");
+            let reason: Arc<str> = format!("{}: {lost}{}", self.opening.address, lost.remedy()).into();
+            tracing::debug!(%reason, "no connection");
             if self
                 .opening
                 .give_up

@@ -106,7 +106,7 @@ impl OvsDatapath {
     /// How many packets the flow that marks has marked, without those that were unmarked behind it.
     async fn matched(&self, probe: &Probe) -> Result<u64, DatapathError> {
         let cookie = self.switch.instance().trace_cookie(probe.trace);
-        let flows = self.switch.flows(cookie, u64::MAX).await?;
+        let flows = self.switch.channel.flows(cookie, u64::MAX).await?;
         let count = |kind| {
             let of_kind = flows
                 .iter()

@@ -63,6 +63,9 @@ const CONTROLLER: u16 = 0x7466;
 /// The highest number of an instance.
 pub const LAST_INSTANCE: u8 = 14;
 
+/// The controller id of a connection that traces nothing, and whom no punt is meant for.
+pub(crate) const NO_TRACER: u16 = CONTROLLER + LAST_INSTANCE as u16 + 1;
+
 impl Instance {
     /// The tracer of this number, 0 to [`LAST_INSTANCE`]; higher ones are taken as that.
     pub fn new(number: u8) -> Self {

@@ -8,9 +8,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Report, Sighting, TraceId};
 use traceflow_core::fanout::Fanout;
-use traceflow_openflow::message::{
-    FlowCommand, FlowEntry, FlowFilter, FlowMod, Message, MultipartBody, MultipartReply, MultipartRequest, PacketIn2,
-};
+use traceflow_openflow::message::{FlowCommand, FlowEntry, FlowMod, Message, PacketIn2};
 
 use crate::channel::{Channel, Link, Opening};
 use crate::conntrack::{Belongs, Connection};
@@ -185,31 +183,14 @@ impl Switch {
 
     /// All flows of this tracer that are on the switch.
     pub(crate) async fn own_flows(&self) -> Result<Vec<FlowEntry>, DatapathError> {
-        self.flows(self.instance().cookie(), Instance::cookie_mask()).await
-    }
-
-    /// The flows whose cookies are so in the bits of `mask`.
-    pub(crate) async fn flows(&self, cookie: u64, mask: u64) -> Result<Vec<FlowEntry>, DatapathError> {
-        let filter = FlowFilter::by_cookie(cookie, mask);
-        match self.multipart(MultipartRequest::Flows(filter)).await? {
-            MultipartBody::Flows(flows) => Ok(flows),
-            _ => Err(unexpected()),
-        }
-    }
-
-    async fn multipart(&self, request: MultipartRequest) -> Result<MultipartBody, DatapathError> {
-        match self.channel.ask(Message::MultipartRequest(request)).await? {
-            Message::MultipartReply(MultipartReply { body, .. }) => Ok(body),
-            _ => Err(unexpected()),
-        }
+        self.channel
+            .flows(self.instance().cookie(), Instance::cookie_mask())
+            .await
     }
 
     async fn find_layout(&self) -> Result<Layout, DatapathError> {
-        let MultipartBody::TableFeatures(tables) = self.multipart(MultipartRequest::TableFeatures).await? else {
-            return Err(unexpected());
-        };
-        let tables: BTreeMap<u8, String> = tables.into_iter().map(|table| (table.table, table.name)).collect();
-        let foreign = self.flows(0, 0).await?;
+        let tables = self.channel.tables().await?;
+        let foreign = self.channel.flows(0, 0).await?;
         let taken: BTreeSet<u8> = foreign
             .iter()
             .filter(|flow| flow.cookie & Instance::every_cookie().1 != Instance::every_cookie().0)
@@ -255,10 +236,6 @@ pub(crate) fn delete(cookie: u64, mask: u64) -> FlowMod {
         cookie_mask: mask,
         ..FlowMod::add()
     }
-}
-
-fn unexpected() -> DatapathError {
-    DatapathError::Refused("the switch's answer is not what was asked for".into())
 }
 
 /// What an injected packet left in connection tracking, unless that is real traffic's.
@@ -324,7 +301,7 @@ impl Switch {
         let expected = self
             .layout()
             .map_or(0, |layout| watch::standing(&layout, self.instance()).len());
-        let found = match self.flows(self.instance().cookie(), u64::MAX).await {
+        let found = match self.channel.flows(self.instance().cookie(), u64::MAX).await {
             Ok(flows) => flows.len(),
             // The connection is lost again; what comes after it will ask anew.
             Err(DatapathError::Unavailable(_)) => return,

@@ -93,8 +93,13 @@ pub(crate) fn live_kind(priority: u16) -> Option<LiveKind> {
     }
 }
 
-/// A flow as text, without counters and ages.
+/// A flow as a line of what is left behind.
 pub(crate) fn described(flow: &FlowEntry) -> String {
+    format!("flow {}", text(flow))
+}
+
+/// A flow as text, without counters and ages.
+pub(crate) fn text(flow: &FlowEntry) -> String {
     let plain = FlowMod {
         table: flow.table,
         priority: flow.priority,
@@ -103,7 +108,7 @@ pub(crate) fn described(flow: &FlowEntry) -> String {
         instructions: flow.instructions.clone(),
         ..FlowMod::add()
     };
-    format!("flow {plain}")
+    plain.to_string()
 }
 
 /// What a packet-out does with the packet: it bears the mark and goes the way of a packet that came in by its port.
