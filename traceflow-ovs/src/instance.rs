@@ -22,7 +22,7 @@ pub(crate) struct WireMark {
 
 /// What is done with a packet that bears a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum MarkKind {
+pub enum MarkKind {
     /// Injected: reported where its way ends, and not handed over.
     Injected,
     /// Real traffic: reported where it leaves or is dropped, and handed over.
@@ -125,6 +125,18 @@ impl Instance {
         self.owner() | mark.kind.bits() | u32::from(self.salt) << SALT_SHIFT | mark.mark.0 & MARKS
     }
 
+    /// Whose mark the register holds, be it this or any other tracer.
+    pub(crate) fn of(register: u32) -> Option<Self> {
+        let owner = (register & OWNER_MASK).checked_sub(TAG << MARK_BITS)? >> OWNER_SHIFT;
+        let number = u8::try_from(owner.checked_sub(1)?).ok()?;
+        (number <= LAST_INSTANCE).then(|| Self::with_salt(number, (register >> SALT_SHIFT) as u8))
+    }
+
+    /// Its number.
+    pub fn number(self) -> u8 {
+        self.number
+    }
+
     /// The mark that the register holds; `None` if it is nobody's or another's.
     pub(crate) fn read(self, register: u32) -> Option<WireMark> {
         let ours = register & OWNER_MASK == self.owner() && (register >> SALT_SHIFT) as u8 % SALTS == self.salt;
@@ -166,11 +178,15 @@ mod tests {
                 let wire = WireMark { kind, mark: Mark(mark) };
                 let register = tracer.register(wire);
                 assert_eq!(tracer.read(register), Some(wire));
+                assert_eq!(Instance::of(register), Some(tracer));
                 assert_eq!(Instance::with_salt(2, 17).read(register), None, "another number");
                 assert_eq!(Instance::with_salt(3, 18).read(register), None, "another life");
             }
         }
         assert_eq!(tracer.read(0), None);
+        for nobodys in [0, 0x7f00_1001, 0x7e10_1001, 0x8010_1001, u32::MAX] {
+            assert_eq!(Instance::of(nobodys), None, "{nobodys:#x}");
+        }
     }
 
     #[test]

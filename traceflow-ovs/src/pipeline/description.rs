@@ -1,5 +1,7 @@
 //! A pipeline as data: tables by name or number, registers, exits. Antrea's is one; others are read from files.
 
+use std::collections::BTreeMap;
+
 use traceflow_openflow::action::{Action, SetField};
 use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::matching::Match;
@@ -101,6 +103,42 @@ impl Pipeline for Description {
 }
 
 impl Description {
+    /// Where everything is on a switch that has all of the pipeline's tables, the optional ones included: for reading what
+    /// a switch said that can't be asked any more. Tables with names have numbers that mean nothing.
+    ///
+    /// # Errors
+    /// [`PipelineError`], if the pipeline itself is not in order.
+    pub fn layout_if_complete(&self, tunnels: Vec<u32>, gateway: Option<u32>) -> Result<Layout, PipelineError> {
+        let mut tables: BTreeMap<u8, String> = BTreeMap::new();
+        let used = || {
+            let exits = self.exits.iter().map(|exit| &exit.table);
+            let detours = self.detours.iter().flat_map(|detour| [&detour.table, &detour.then]);
+            self.stages.iter().map(|stage| &stage.table).chain(exits).chain(detours)
+        };
+        for table in used() {
+            if let TableName::Number(number) = table {
+                tables.insert(*number, format!("table{number}"));
+            }
+        }
+        for table in used() {
+            if let TableName::Name(name) = table
+                && !tables.values().any(|present| present == name)
+                && let Some(number) = (0..=u8::MAX).find(|number| !tables.contains_key(number))
+            {
+                tables.insert(number, name.clone());
+            }
+        }
+        self.layout(&Switch {
+            free_tables: (0..=u8::MAX)
+                .rev()
+                .filter(|number| !tables.contains_key(number))
+                .collect(),
+            tables,
+            tunnels,
+            gateway,
+        })
+    }
+
     fn stages(&self, switch: &Switch) -> Result<Vec<Stage>, PipelineError> {
         let mut stages = Vec::new();
         for stage in &self.stages {
