@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use traceflow_core::spec::parse_timeout;
+use traceflow_ovs::LAST_INSTANCE;
 
 /// What the network did with a packet, and why.
 #[derive(Debug, Parser)]
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     /// Trace one packet, described on the command line
     #[command(after_help = TRACE_HELP)]
     Trace(TraceArgs),
+    /// Remove what tracers that died left on the switches
+    #[command(after_help = SWEEP_HELP)]
+    Sweep(SweepArgs),
 }
 
 /// The arguments of `traceflow run`.
@@ -75,6 +79,12 @@ pub(crate) struct NetworkArgs {
     /// What carries the packets
     #[arg(long, value_enum, default_value_t = DatapathKind::Sim)]
     pub(crate) datapath: DatapathKind,
+    /// For `--datapath ovs`: where each node's switch is, and which of its ports is which Pod's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nodes: Option<PathBuf>,
+    /// For `--datapath ovs`: which tracer this is, 0 to 14; tracers that run at the same time need different numbers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=i64::from(LAST_INSTANCE)))]
+    pub(crate) instance: Option<u8>,
     /// Traffic that the simulated workloads send once the live traces are armed, and again for those that had to queue,
     /// such as 'pod1->pod3 tcp,tcp_dst=80'; may be repeated
     #[arg(long, value_name = "TRAFFIC")]
@@ -88,6 +98,14 @@ pub(crate) struct NetworkArgs {
     /// Makes random choices (source port, Service endpoint) repeatable
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+/// The arguments of `traceflow sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// Where each node's switch is
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nodes: PathBuf,
 }
 
 /// How the answer is printed.
@@ -106,6 +124,8 @@ pub(crate) struct OutputArgs {
 pub(crate) enum DatapathKind {
     /// The simulated network, made of the cluster's objects
     Sim,
+    /// Real Open vSwitch, spoken to in OpenFlow; see --nodes
+    Ovs,
 }
 
 /// How the answer is printed.
@@ -145,7 +165,7 @@ Try the demo cluster:
       examples/demo/tf-pod1-to-svc.yaml
 
 Exit status: 0 the question was answered, be the packet delivered or dropped;
-2 bad input; 3 no answer.";
+2 bad input; 3 no answer; 128 and more: ended by a signal.";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -161,6 +181,16 @@ Examples:
 
 The answer goes to standard output, progress and errors go to standard error.
 Several traces are printed as a List.";
+
+const SWEEP_HELP: &str = "\
+Example:
+  traceflow sweep --nodes nodes.yaml
+
+A tracer removes what it put in place, also when it is interrupted. One that
+was killed can't; its flows go by themselves after a minute, or at once by
+this. Flows of a tracer that is at work go, too; everybody else's stay.
+What was removed is printed. The exit status is 3 if a switch can't be
+reached; the others are swept all the same.";
 
 const TRACE_HELP: &str = "\
 Examples:

@@ -8,12 +8,14 @@ use traceflow_core::Error;
 use traceflow_core::plan::Question as Way;
 use traceflow_core::render::Traceflow;
 use traceflow_core::session::Progress;
-use traceflow_core::trace::{Predictor, Trace, Verdict};
+use traceflow_core::trace::{Trace, Verdict};
 use traceflow_core::tracer::{Tracer, Tracing};
 
-use crate::failure::Failure;
+use crate::datapaths::Datapaths;
+use crate::failure::{Failure, with_causes};
 use crate::network::Network;
 use crate::question::Question;
+use crate::signals::Signals;
 
 /// What came out of a question.
 #[derive(Debug)]
@@ -44,7 +46,8 @@ impl Answer {
 
 /// Traces all questions at once; the answers come in the order of the questions.
 pub(crate) fn all(network: &Network, questions: Vec<Question>) -> Result<Vec<Answer>, Failure> {
-    if !network.traffic.is_empty() && (network.predict || !questions.iter().any(is_live)) {
+    let sends = matches!(&network.datapaths, Datapaths::Simulated(simulation) if simulation.sends());
+    if sends && (network.predict || !questions.iter().any(is_live)) {
         let what =
             "--send is for live traces, and none is run; drop it, or ask for live traffic with -L or liveTraffic";
         return Err(Failure::Usage(what.to_owned()));
@@ -55,16 +58,12 @@ pub(crate) fn all(network: &Network, questions: Vec<Question>) -> Result<Vec<Ans
             .map(|question| predicted(network, question))
             .collect());
     }
-    // On the simulated network time is simulated, too: what would come to nothing in 20 s does so at once.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    Ok(runtime.map_err(Failure::Runtime)?.block_on(traced(network, questions)))
+    let runtime = network.datapaths.runtime().map_err(Failure::Runtime)?;
+    runtime.block_on(traced(network, questions))
 }
 
 fn predicted(network: &Network, question: Question) -> Answer {
-    let prediction = network.sim.predict(&question.plan);
+    let prediction = network.datapaths.predictor().predict(&question.plan);
     let outcome = prediction.map(|prediction| Trace::predicted(question.plan.clone().into(), prediction));
     Answer {
         outcome: outcome.map_err(Error::from),
@@ -73,8 +72,25 @@ fn predicted(network: &Network, question: Question) -> Answer {
     }
 }
 
-async fn traced(network: &Network, questions: Vec<Question>) -> Vec<Answer> {
+/// Whatever ends it, everything that was put in place is removed first.
+async fn traced(network: &Network, questions: Vec<Question>) -> Result<Vec<Answer>, Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Runtime)?;
     let tracer = network.tracer();
+    let outcome = tokio::select! {
+        answers = answered(&tracer, network, questions) => Ok(answers),
+        signal = signals.next() => Err(Failure::Interrupted(signal)),
+    };
+    let left = "what is left there goes by itself within a minute";
+    tokio::select! {
+        closed = tracer.close() => if let Err(error) = closed {
+            eprintln!("warning: {}; {left}", with_causes(&error));
+        },
+        _ = signals.next() => eprintln!("warning: interrupted while removing; {left}"),
+    }
+    outcome
+}
+
+async fn answered(tracer: &Tracer, network: &Network, questions: Vec<Question>) -> Vec<Answer> {
     let (waited_for, all_armed) = mpsc::channel(1);
     let (late, armed_late) = mpsc::unbounded_channel();
     let arming = Arming {
@@ -83,14 +99,11 @@ async fn traced(network: &Network, questions: Vec<Question>) -> Vec<Answer> {
     };
     let traces = questions.into_iter().map(|question| {
         let arming = is_live(&question).then(|| arming.clone());
-        one(&tracer, network, question, arming)
+        one(tracer, network, question, arming)
     });
     let traces = join_all(traces.collect::<Vec<_>>());
     drop(arming);
     let (answers, ()) = join(traces, send(network, all_armed, armed_late)).await;
-    if let Err(error) = tracer.close().await {
-        eprintln!("warning: {error}; what is left there goes by itself");
-    }
     answers
 }
 
@@ -142,19 +155,10 @@ async fn report(name: &str, tracing: &mut Tracing, mut arming: Option<Arming>) {
 /// queue then.
 async fn send(network: &Network, mut all_armed: mpsc::Receiver<()>, mut armed_late: mpsc::UnboundedReceiver<()>) {
     while all_armed.recv().await.is_some() {}
-    send_once(network);
+    network.datapaths.send();
     while armed_late.recv().await.is_some() {
         while armed_late.try_recv().is_ok() {}
-        send_once(network);
-    }
-}
-
-fn send_once(network: &Network) {
-    for traffic in &network.traffic {
-        // It could be sent when it was read, and the cluster hasn't changed.
-        if let Err(error) = network.sim.send(traffic) {
-            eprintln!("warning: not sent: {error}");
-        }
+        network.datapaths.send();
     }
 }
 

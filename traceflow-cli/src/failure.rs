@@ -5,7 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use traceflow_core::input::BadInput;
+use traceflow_ovs::nodes::PipelineFileError;
 use traceflow_sim::LoadError;
+
+use crate::signals::Signal;
 
 /// Nothing was traced, and whoever called has to change something first.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
     #[error("the answer can't be written")]
     Unwritable(#[source] io::Error),
+    /// Everything that could be removed was.
+    #[error("interrupted")]
+    Interrupted(Signal),
 }
 
 impl Failure {
@@ -44,13 +50,40 @@ impl Failure {
             }
             return;
         }
-        eprint!("error: {self}");
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            eprint!(": {error}");
-            cause = error.source();
+        eprintln!("error: {}", with_causes(self));
+    }
+
+    /// What the program exits with.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            // As shells have it.
+            Self::Interrupted(signal) => 128 + signal.number(),
+            _ => BAD_INPUT,
         }
-        eprintln!();
+    }
+}
+
+/// Also what clap exits with.
+const BAD_INPUT: u8 = 2;
+
+/// An error with everything that led to it, in one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+impl From<PipelineFileError> for Failure {
+    fn from(error: PipelineFileError) -> Self {
+        match error {
+            PipelineFileError::Bad(mistake) => Self::BadInput(mistake),
+            PipelineFileError::Unreadable { path, source } => Self::Unreadable { path, source },
+            other => Self::Usage(other.to_string()),
+        }
     }
 }
 

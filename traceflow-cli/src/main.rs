@@ -7,14 +7,21 @@
 //!
 //! It reads arguments and files, and leaves every decision to the library; `--help` of each command teaches the rest.
 //! Answers go to standard output, progress and errors to standard error. The exit status is 0 if the question was
-//! answered, be the packet delivered or dropped, 2 for bad input, 3 if there is no answer.
+//! answered, be the packet delivered or dropped, 2 for bad input, 3 if there is no answer, 128 and more if a signal ended
+//! it.
 
 mod args;
 mod ask;
+mod datapaths;
 mod failure;
+mod files;
 mod network;
 mod output;
 mod question;
+mod signals;
+mod simulation;
+mod sweep;
+mod switches;
 
 use std::process::ExitCode;
 
@@ -33,12 +40,13 @@ fn main() -> ExitCode {
         Command::Trace(args) => answer(&args.network, &args.output, |network| {
             question::from_command_line(&args, network).map(|question| vec![question])
         }),
+        Command::Sweep(args) => sweep::run(&args).map(exit_code),
     };
     match outcome {
         Ok(exit) => exit,
         Err(failure) => {
             failure.print();
-            ExitCode::from(BAD_INPUT)
+            ExitCode::from(failure.exit_status())
         }
     }
 }
@@ -54,15 +62,13 @@ fn answer(
     output::check(output, &questions)?;
     let answers = ask::all(&network, questions)?;
     output::print(output, &answers)?;
-    Ok(ExitCode::from(if answers.iter().all(ask::Answer::is_known) {
-        ANSWERED
-    } else {
-        NO_ANSWER
-    }))
+    Ok(exit_code(answers.iter().all(ask::Answer::is_known)))
+}
+
+fn exit_code(answered: bool) -> ExitCode {
+    ExitCode::from(if answered { ANSWERED } else { NO_ANSWER })
 }
 
 /// Delivered or dropped alike.
 const ANSWERED: u8 = 0;
-/// Also what clap exits with.
-const BAD_INPUT: u8 = 2;
 const NO_ANSWER: u8 = 3;

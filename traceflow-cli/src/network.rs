@@ -8,16 +8,16 @@ use traceflow_core::plan::Plan;
 use traceflow_core::session::Watch;
 use traceflow_core::spec::TraceSpec;
 use traceflow_core::tracer::Tracer;
-use traceflow_sim::{Cluster, Settings, SimNetwork, Traffic, Unmodelled};
+use traceflow_sim::{Cluster, Unmodelled};
 
 use crate::args::NetworkArgs;
+use crate::datapaths::Datapaths;
 use crate::failure::Failure;
 
-/// The simulated network, with what is to happen on it.
+/// The cluster, and what carries the packets in it.
 pub(crate) struct Network {
-    pub(crate) sim: SimNetwork,
-    /// What the workloads send once every live trace is armed.
-    pub(crate) traffic: Vec<Traffic>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) datapaths: Datapaths,
     pub(crate) predict: bool,
     pub(crate) watch: Watch,
     random: fastrand::Rng,
@@ -25,25 +25,16 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Reads the cluster and checks the traffic.
+    /// Reads the cluster, and what is said about its datapaths.
     pub(crate) fn load(args: &NetworkArgs) -> Result<Self, Failure> {
         let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
         let cluster = Arc::new(Cluster::from_paths(&args.cluster)?.with_seed(seed));
         if let Some(warning) = left_out(cluster.unmodelled()) {
             eprintln!("warning: {warning}");
         }
-        let traffic = args
-            .send
-            .iter()
-            .map(|text| traffic(text, &cluster))
-            .collect::<Result<_, _>>()?;
-        let settings = Settings {
-            seed,
-            ..Settings::default()
-        };
         Ok(Self {
-            sim: SimNetwork::with_settings(cluster, settings),
-            traffic,
+            datapaths: Datapaths::load(args, &cluster, seed)?,
+            cluster,
             predict: args.predict,
             watch: if args.all_nodes { Watch::All } else { Watch::Path },
             random: fastrand::Rng::with_seed(seed),
@@ -53,19 +44,19 @@ impl Network {
 
     /// Who is who in it.
     pub(crate) fn inventory(&self) -> &dyn Inventory {
-        &**self.sim.cluster()
+        &*self.cluster
     }
 
     /// Resolves a question.
     pub(crate) fn plan(&mut self, spec: &TraceSpec) -> Result<Plan, BadInput> {
-        Plan::resolve(spec, &**self.sim.cluster(), &mut self.random)
+        Plan::resolve(spec, &*self.cluster, &mut self.random)
     }
 
-    /// A tracer over all its nodes. Needs a runtime.
+    /// A tracer over all its nodes. Needs the datapaths' runtime.
     pub(crate) fn tracer(&self) -> Tracer {
-        Tracer::builder(Arc::clone(self.sim.cluster()) as Arc<dyn Inventory>)
-            .predictor(Arc::new(self.sim.clone()))
-            .datapaths(self.sim.datapaths())
+        Tracer::builder(Arc::clone(&self.cluster) as Arc<dyn Inventory>)
+            .predictor(self.datapaths.predictor())
+            .datapaths(self.datapaths.open())
             .seed(self.seed)
             .start()
     }
@@ -86,20 +77,6 @@ fn left_out(unmodelled: &[Unmodelled]) -> Option<String> {
 
 /// How many of the objects that are left out are named.
 const NAMED: usize = 3;
-
-/// Reads what `--send` says, and sends it over a network that nobody watches to see that it can be sent at all.
-fn traffic(text: &str, cluster: &Arc<Cluster>) -> Result<Traffic, Failure> {
-    let wrong = |reason: &dyn std::fmt::Display| {
-        Failure::Usage(format!(
-            "--send '{text}': {reason}; write 'SRC->DST FLOW', such as 'pod1->pod3 tcp,tcp_dst=80'"
-        ))
-    };
-    let traffic: Traffic = text.parse().map_err(|error| wrong(&error))?;
-    SimNetwork::new(Arc::clone(cluster))
-        .send(&traffic)
-        .map_err(|error| wrong(&error))?;
-    Ok(traffic)
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use traceflow_core::trace::Trace;
 
 use crate::args::{ColorChoice, Format, OutputArgs};
 use crate::ask::Answer;
-use crate::failure::Failure;
+use crate::failure::{Failure, with_causes};
 use crate::question::Question;
 
 /// Refuses what can't be printed before anything is traced.
@@ -31,6 +31,11 @@ pub(crate) fn print(output: &OutputArgs, answers: &[Answer]) -> Result<(), Failu
         Format::Mermaid => pictures(answers, render::mermaid),
         Format::Svg => pictures(answers, render::svg),
     };
+    write(&text)
+}
+
+/// Prints to standard output.
+pub(crate) fn write(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads has read enough, as `head` does.
@@ -48,7 +53,7 @@ fn tables(answers: &[Answer], style: Style) -> String {
         }
         match &answer.outcome {
             Ok(trace) => page.push_str(&render::table(trace, style)),
-            Err(error) => page.push_str(&format!("NO ANSWER: {error}\n")),
+            Err(error) => page.push_str(&format!("NO ANSWER: {}\n", with_causes(error))),
         }
     }
     page

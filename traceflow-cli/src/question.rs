@@ -1,15 +1,14 @@
 //! What is asked: each question resolved against the cluster before any packet moves.
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use traceflow_core::input::Text;
 use traceflow_core::plan::Plan;
 use traceflow_core::spec::{ApiVersion, CommandLine, Manifest};
 
 use crate::args::TraceArgs;
 use crate::failure::Failure;
+use crate::files::read_text;
 use crate::network::Network;
 
 /// One trace to run, and the object that it is printed as.
@@ -26,7 +25,7 @@ pub(crate) struct Question {
 pub(crate) fn from_files(files: &[PathBuf], network: &mut Network) -> Result<Vec<Question>, Failure> {
     let mut manifests = Vec::new();
     for file in files {
-        manifests.extend(Manifest::read(&read(file)?)?);
+        manifests.extend(Manifest::read(&read_text(file)?)?);
     }
     manifests
         .iter()
@@ -73,18 +72,4 @@ pub(crate) fn from_command_line(args: &TraceArgs, network: &mut Network) -> Resu
 fn name(ends: &[Option<&str>; 2]) -> String {
     let [source, destination] = ends.map(|end| end.unwrap_or("any").replace(['/', ':', '.'], "-"));
     format!("{source}-to-{destination}")
-}
-
-fn read(file: &Path) -> Result<Text, Failure> {
-    let (label, bytes) = if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        io::stdin()
-            .read_to_end(&mut bytes)
-            .map_err(|error| Failure::unreadable(file, error))?;
-        ("standard input".to_owned(), bytes)
-    } else {
-        let bytes = std::fs::read(file).map_err(|error| Failure::unreadable(file, error))?;
-        (file.display().to_string(), bytes)
-    };
-    Ok(Text::from_bytes(label, &bytes)?)
 }

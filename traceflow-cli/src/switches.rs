@@ -1,0 +1,125 @@
+//! Real switches: those of a nodes file, checked against the cluster.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use traceflow_core::datapath::Datapath;
+use traceflow_core::inventory::Inventory;
+use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::observation::PolicyRef;
+use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
+use traceflow_ovs::nodes::NodeSwitch;
+use traceflow_ovs::pipeline::Description;
+use traceflow_ovs::{Instance, OvsDatapath, Settings};
+use traceflow_sim::{Cluster, policy};
+
+use crate::failure::Failure;
+use crate::files::{label, read_text};
+
+/// The switches of the cluster's nodes.
+pub(crate) struct Switches {
+    pub(crate) cluster: Arc<Cluster>,
+    nodes: Vec<(NodeSwitch, Arc<Description>)>,
+    instance: Instance,
+}
+
+impl Switches {
+    /// Reads a nodes file and checks it against the cluster.
+    pub(crate) fn load(file: &Path, cluster: &Arc<Cluster>, instance: u8) -> Result<Self, Failure> {
+        let nodes = read(file)?;
+        for (node, _) in &nodes {
+            check(node, cluster).map_err(|mistake| Failure::Usage(format!("{}: {mistake}", label(file))))?;
+        }
+        let missing: Vec<String> = cluster
+            .nodes()
+            .iter()
+            .filter(|name| !nodes.iter().any(|(node, _)| node.name == **name))
+            .map(NodeName::to_string)
+            .collect();
+        if !missing.is_empty() {
+            let (missing, file) = (missing.join(", "), label(file));
+            eprintln!("warning: {file} says nothing of {missing}; what happens there will not be seen");
+        }
+        Ok(Self {
+            cluster: Arc::clone(cluster),
+            nodes,
+            instance: Instance::new(instance),
+        })
+    }
+
+    /// Begins to speak to them. Needs a runtime.
+    pub(crate) fn open(&self) -> Vec<Arc<dyn Datapath>> {
+        let open = |(node, pipeline): &(NodeSwitch, Arc<Description>)| {
+            let directory = directory(node, &self.cluster);
+            let settings = Settings::of(node, Arc::clone(pipeline) as _, Arc::new(directory), self.instance);
+            Arc::new(OvsDatapath::open(settings)) as Arc<dyn Datapath>
+        };
+        self.nodes.iter().map(open).collect()
+    }
+}
+
+/// The nodes of a nodes file, each with its pipeline.
+pub(crate) fn read(file: &Path) -> Result<Vec<(NodeSwitch, Arc<Description>)>, Failure> {
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
+    NodeSwitch::read_all(&read_text(file)?)?
+        .into_iter()
+        .map(|node| {
+            let pipeline = node.pipeline(folder)?;
+            Ok((node, Arc::new(pipeline)))
+        })
+        .collect()
+}
+
+/// Names for the numbers of a node's switch, from the nodes file and the cluster.
+pub(crate) fn directory(node: &NodeSwitch, cluster: &Arc<Cluster>) -> NodeDirectory {
+    NodeDirectory::new(node, Arc::clone(cluster) as _, Arc::new(Model(Arc::clone(cluster))))
+}
+
+/// Whether what the nodes file says of a node is so in the cluster.
+fn check(node: &NodeSwitch, cluster: &Cluster) -> Result<(), String> {
+    let name = &node.name;
+    if cluster.node(name).is_none() {
+        let known = cluster
+            .nodes()
+            .iter()
+            .map(NodeName::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(format!("node {name} is not in the cluster; its nodes are {known}"));
+    }
+    for pod in node.pods.keys() {
+        let Some(entry) = cluster.pod(pod) else {
+            return Err(format!(
+                "Pod {pod} of node {name} is not in the cluster; check its name and namespace"
+            ));
+        };
+        match entry.node {
+            Some(other) if other != *name => {
+                return Err(format!(
+                    "Pod {pod} is said to be on node {name}, and in the cluster it is on {other}"
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What the cluster's model knows beyond names.
+struct Model(Arc<Cluster>);
+
+impl Surroundings for Model {
+    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef> {
+        let direction = match direction {
+            Direction::Ingress => policy::Direction::Ingress,
+            Direction::Egress => policy::Direction::Egress,
+        };
+        self.0.isolating(pod, direction)
+    }
+
+    fn is_pod_range(&self, address: IpAddr) -> bool {
+        let mut ranges = self.0.node_objects().flat_map(|node| &node.pod_cidrs);
+        ranges.any(|range| range.contains(&address))
+    }
+}
