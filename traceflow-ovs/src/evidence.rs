@@ -9,7 +9,7 @@ use traceflow_openflow::message::PacketIn2;
 
 use crate::directory::Directory;
 use crate::instance::{Instance, WireMark};
-use crate::layout::{Condition, Exit, Layout, Role, Stage};
+use crate::layout::{Condition, Exit, ExitKind, Layout, Role, Stage};
 use crate::watch::Punt;
 
 /// One packet-in of ours.
@@ -65,7 +65,10 @@ impl<'a> Evidence<'a> {
         let mark = instance.read(metadata.register(layout.mark_register)?)?;
         let ending = match Punt::read(&packet_in.userdata)? {
             Punt::Dropped(index) => Ending::Dropped(layout.stages.get(usize::from(index))?),
-            Punt::Leaves(index) => Ending::Left(layout.exits.get(usize::from(index))?),
+            Punt::Leaves(index) => match layout.exits.get(usize::from(index))? {
+                exit if exit.kind == ExitKind::Denial => Ending::Dropped(passed_before(exit, metadata, layout)?),
+                exit => Ending::Left(exit),
+            },
         };
         let packet = CapturedPacket::from_frame(&packet_in.packet).ok()?;
         let port = metadata.number(Field::OXM_OF_IN_PORT).unwrap_or_default() as u32;
@@ -173,6 +176,15 @@ impl Arrival {
             Self::Pod(port)
         }
     }
+}
+
+/// The last stage before the exit that the packet has passed.
+fn passed_before<'a>(exit: &Exit, metadata: &Match, layout: &'a Layout) -> Option<&'a Stage> {
+    let passed = metadata.register(layout.guard_register)?;
+    let mut earlier = layout.stages.iter().enumerate().take(exit.stage).rev();
+    earlier
+        .find(|(index, _)| passed & 1 << index != 0)
+        .map(|(_, stage)| stage)
 }
 
 fn number(metadata: &Match, field: Field) -> Option<u128> {

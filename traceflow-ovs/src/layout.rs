@@ -94,6 +94,8 @@ pub enum Role {
     IngressDefault,
     /// Carries out ingress rules that deny.
     IngressMetric,
+    /// Chooses the address under which packets leave for the outside.
+    Egress,
     /// Puts packets out.
     Output,
     /// Anything else.
@@ -109,6 +111,10 @@ pub struct Exit {
     pub matching: Match,
     /// Where to.
     pub kind: ExitKind,
+    /// Whose doing it is, for [`ExitKind::Diversion`].
+    pub by: Option<String>,
+    /// What is written before an injected packet goes on from here, so that nobody gets a copy of it.
+    pub load: Vec<Action>,
 }
 
 /// Where a packet goes that leaves the pipeline.
@@ -118,8 +124,14 @@ pub enum ExitKind {
     Tunnel,
     /// Out of another port, whose number stands in [`Registers::output_port`].
     Port,
-    /// Back to whoever sent it, as a refusal: a Service without endpoints, a rule that rejects.
+    /// Out of a port behind which somebody looks at packets; what is let pass comes back as a packet of its own.
+    Diversion,
+    /// Back to whoever sent it, as a refusal: a Service without endpoints.
     Refusal,
+    /// To the CNI's own controller, which is to hear of a drop: the packet was dropped by the stage that it passed before.
+    Denial,
+    /// To the CNI's own controller as a copy, for its log; what becomes of the packet is told elsewhere.
+    Copy,
 }
 
 /// Where an injected packet takes another way than the CNI's flow says, because that one would leave something behind.
@@ -164,6 +176,12 @@ pub struct Registers {
     pub ingress_rule: Option<Subfield>,
     /// The number of the rule that denied it.
     pub denying_rule: Option<Subfield>,
+    /// What is there if the rule that denied it also wants its sender told.
+    pub refusing: Option<Condition>,
+    /// Not 0 if the packet leaves for the outside under another address.
+    pub snat_mark: Option<Subfield>,
+    /// What is there if another node sees to that.
+    pub remote_snat: Option<Condition>,
     /// The chosen endpoint's IPv4 address.
     pub endpoint_v4: Option<Subfield>,
     /// The chosen endpoint's IPv6 address.

@@ -12,7 +12,7 @@ use crate::evidence::{Arrival, Ending, Evidence, ct_state};
 use crate::layout::{ExitKind, Role};
 
 /// The readers, in the order of the pipeline, which is that of what they say.
-const READERS: [Reader; 10] = [
+const READERS: [Reader; 12] = [
     received,
     unclassified,
     spoof_guard,
@@ -22,6 +22,8 @@ const READERS: [Reader; 10] = [
     routing,
     ingress_policy,
     dropped_elsewhere,
+    egress,
+    diversion,
     output,
 ];
 
@@ -140,33 +142,34 @@ fn ingress_policy(evidence: &Evidence<'_>) -> Option<Observation> {
 
 fn policy(evidence: &Evidence<'_>, judges: &Judges, subject: Option<ObjectName>) -> Option<Observation> {
     let registers = &evidence.layout.registers;
-    let allowing = match judges.direction {
-        Direction::Egress => registers.egress_rule,
-        Direction::Ingress => registers.ingress_rule,
-    };
-    let allowing = allowing.map(|bits| evidence.bits(bits)).filter(|&number| number != 0);
-    if let Some(number) = allowing {
-        let seen = Observation::new(Component::NetworkPolicy, Action::Forwarded).at(judges.rule.clone());
-        return Some(by_rule(evidence, seen, number));
-    }
-    let dropped = |info: &ComponentInfo| Observation::new(Component::NetworkPolicy, Action::Dropped).at(info.clone());
+    let ended = |action, info: &ComponentInfo| Observation::new(Component::NetworkPolicy, action).at(info.clone());
     if evidence.dropped_at(judges.metric.0) {
         let number = registers.denying_rule.map_or(0, |bits| evidence.bits(bits));
-        let seen = by_rule(evidence, dropped(&judges.metric.1), number);
+        let refused = registers.refusing.is_some_and(|refusing| evidence.holds(refusing));
+        let action = if refused { Action::Rejected } else { Action::Dropped };
+        let seen = by_rule(evidence, ended(action, &judges.metric.1), number);
         let policy = seen.network_policy.clone();
         return Some(match policy {
             Some(policy) => seen.because(DropReason::PolicyRule { policy }),
             None => seen,
         });
     }
-    if !evidence.dropped_at(judges.default.0) {
-        return None;
+    // Before what allowed it: a rule that passes a packet on to later ones leaves its number too.
+    if evidence.dropped_at(judges.default.0) {
+        let policies: Arc<[_]> = subject
+            .map(|pod| evidence.directory.isolating(&pod, judges.direction))
+            .unwrap_or_default()
+            .into();
+        let reason = DropReason::DefaultIsolation { policies };
+        return Some(ended(Action::Dropped, &judges.default.1).because(reason));
     }
-    let policies: Arc<[_]> = subject
-        .map(|pod| evidence.directory.isolating(&pod, judges.direction))
-        .unwrap_or_default()
-        .into();
-    Some(dropped(&judges.default.1).because(DropReason::DefaultIsolation { policies }))
+    let allowing = match judges.direction {
+        Direction::Egress => registers.egress_rule,
+        Direction::Ingress => registers.ingress_rule,
+    };
+    let number = allowing.map(|bits| evidence.bits(bits)).filter(|&number| number != 0)?;
+    let seen = Observation::new(Component::NetworkPolicy, Action::Forwarded).at(judges.rule.clone());
+    Some(by_rule(evidence, seen, number))
 }
 
 /// A number that nobody knows is shown as it is: the rule may have been deleted since.
@@ -222,6 +225,36 @@ fn dropped_elsewhere(evidence: &Evidence<'_>) -> Option<Observation> {
     )
 }
 
+/// Under which address the packet goes out, or where that is decided.
+fn egress(evidence: &Evidence<'_>) -> Option<Observation> {
+    if evidence.dropped_at(Role::Egress) {
+        let reason = DropReason::Other("this node has no Egress address for it".into());
+        return Some(Observation::new(Component::Egress, Action::Dropped).because(reason));
+    }
+    let Ending::Left(exit) = evidence.ending else {
+        return None;
+    };
+    let registers = &evidence.layout.registers;
+    let action = match exit.kind {
+        ExitKind::Tunnel if registers.remote_snat.is_some_and(|remote| evidence.holds(remote)) => {
+            Action::ForwardedToEgressNode
+        }
+        ExitKind::Port if registers.snat_mark.is_some_and(|mark| evidence.bits(mark) != 0) => Action::MarkedForSnat,
+        _ => return None,
+    };
+    Some(Observation::new(Component::Egress, action))
+}
+
+/// A word of our own: of those that there are, none says that somebody else has the packet and may give it back.
+fn diversion(evidence: &Evidence<'_>) -> Option<Observation> {
+    let Ending::Left(exit) = evidence.ending else {
+        return None;
+    };
+    let by = exit.by.as_deref().filter(|_| exit.kind == ExitKind::Diversion)?;
+    let seen = Observation::new(Component::from(by), Action::from("Redirected"));
+    Some(seen.at(ComponentInfo::Output))
+}
+
 fn output(evidence: &Evidence<'_>) -> Option<Observation> {
     let Ending::Left(exit) = evidence.ending else {
         return None;
@@ -230,6 +263,8 @@ fn output(evidence: &Evidence<'_>) -> Option<Observation> {
     match exit.kind {
         ExitKind::Tunnel => seen.tunnel_dst_ip = evidence.tunnel_destination(),
         ExitKind::Port => seen.action = handed_to(evidence),
+        ExitKind::Diversion => seen.action = Action::ForwardedOutOfNetwork,
+        ExitKind::Denial | ExitKind::Copy => return None,
         ExitKind::Refusal if is_refused_at(evidence, Role::LoadBalancer) => return None,
         ExitKind::Refusal => seen.action = Action::Rejected,
     }
@@ -242,9 +277,12 @@ fn handed_to(evidence: &Evidence<'_>) -> Action {
     if !by_gateway {
         return Action::Delivered;
     }
-    let node = evidence.directory.is_own_address(evidence.packet.destination);
-    if node {
+    let destination = evidence.packet.destination;
+    if evidence.directory.is_own_address(destination) {
         Action::Delivered
+    } else if pod_of(evidence, destination).is_some() {
+        // Without tunnels, this is the way to the Pods of other nodes.
+        Action::Forwarded
     } else {
         Action::ForwardedOutOfNetwork
     }

@@ -27,17 +27,20 @@ const STAGES: &[(&str, Role, End, bool)] = &[
     ("PipelineRootClassifier", Role::Classification, End::Dropped, REQUIRED),
     ("Classifier", Role::Classification, End::Dropped, REQUIRED),
     ("SpoofGuard", Role::SpoofGuard, End::Dropped, REQUIRED),
+    ("IPv6", Role::Other, End::GoesOn, OPTIONAL),
+    ("PipelineIPClassifier", Role::Other, End::GoesOn, OPTIONAL),
     ("UnSNAT", Role::Other, End::GoesOn, OPTIONAL),
     ("ConntrackZone", Role::Other, End::GoesOn, REQUIRED),
     ("ConntrackState", Role::Conntrack, End::Dropped, REQUIRED),
     ("ServiceLB", Role::LoadBalancer, End::Dropped, OPTIONAL),
+    ("DSRServiceMark", Role::Conntrack, End::Dropped, OPTIONAL),
     ("EndpointDNAT", Role::LoadBalancer, End::GoesOn, OPTIONAL),
     ("AntreaPolicyEgressRule", Role::EgressRule, End::GoesOn, OPTIONAL),
     ("EgressRule", Role::EgressRule, End::GoesOn, REQUIRED),
     ("EgressDefaultRule", Role::EgressDefault, End::Dropped, REQUIRED),
     ("EgressMetric", Role::EgressMetric, End::Dropped, REQUIRED),
     ("L3Forwarding", Role::Routing, End::Dropped, REQUIRED),
-    ("EgressMark", Role::Routing, End::Dropped, OPTIONAL),
+    ("EgressMark", Role::Egress, End::Dropped, OPTIONAL),
     ("L3DecTTL", Role::TtlDecrement, End::Dropped, REQUIRED),
     ("SNATMark", Role::Other, End::GoesOn, OPTIONAL),
     ("SNAT", Role::Other, End::GoesOn, OPTIONAL),
@@ -56,6 +59,16 @@ const OPTIONAL: bool = true;
 
 /// `OutputRegField`: 1 by a port, 2 to the agent.
 const OUTPUT: (u8, u16, u16) = (0, 21, 22);
+/// `APDenyRegMark`
+const DENIED: (u8, u16, u16) = (0, 10, 10);
+/// `APDispositionField`: 1 drop, 2 reject, 3 pass.
+const DISPOSITION: (u8, u16, u16) = (0, 11, 12);
+/// `RemoteSNATRegMark`
+const REMOTE_SNAT: (u8, u16, u16) = (0, 19, 19);
+/// `PacketInOperationField`, of which this bit means: reject.
+const REJECTING: (u8, u16, u16) = (0, 26, 26);
+/// `TrafficControlActionField`: 1 mirror, 2 redirect.
+const TRAFFIC_CONTROL: (u8, u16, u16) = (4, 22, 23);
 /// `SvcNoEpRegMark`
 const NO_ENDPOINT: (u8, u16, u16) = (0, 14, 14);
 /// `ServiceEPStateField`: 1 to be chosen, 2 chosen, 3 chosen and to be remembered.
@@ -97,17 +110,40 @@ impl Antrea {
 }
 
 fn exits() -> Vec<ExitDescription> {
-    let exit = |table: &str, condition: Condition, kind| ExitDescription {
+    let exit = |table: &str, when: &[Condition], kind| ExitDescription {
         table: TableName::Name(table.to_owned()),
-        when: vec![condition],
+        when: when.to_vec(),
         kind,
+        by: None,
+        load: vec![condition(TRAFFIC_CONTROL, 0)],
     };
+    let diversion = |by: &str, when| ExitDescription {
+        by: Some(by.to_owned()),
+        ..exit("Output", &[by_port(), when], ExitKind::Diversion)
+    };
+    let to_agent = condition(OUTPUT, 2);
+    let by_default = [to_agent, condition(DISPOSITION, 1), condition(DENIED, 0)];
     vec![
-        exit("Output", condition(OUTPUT, 1), ExitKind::Tunnel),
-        exit("Output", condition(OUTPUT, 1), ExitKind::Port),
-        exit("Output", condition(OUTPUT, 2), ExitKind::Refusal),
-        exit("EndpointDNAT", condition(NO_ENDPOINT, 1), ExitKind::Refusal),
+        diversion("L7NetworkPolicy", layer_7_redirect()),
+        diversion("TrafficControl", condition(TRAFFIC_CONTROL, 2)),
+        exit("Output", &[by_port()], ExitKind::Tunnel),
+        exit("Output", &[by_port()], ExitKind::Port),
+        exit("Output", &by_default, ExitKind::Denial),
+        exit("Output", &[to_agent], ExitKind::Copy),
+        exit("EndpointDNAT", &[condition(NO_ENDPOINT, 1)], ExitKind::Refusal),
     ]
+}
+
+fn by_port() -> Condition {
+    condition(OUTPUT, 1)
+}
+
+/// `L7NPRedirectCTMark`
+fn layer_7_redirect() -> Condition {
+    Condition {
+        bits: Subfield::new(Field::NXM_NX_CT_MARK, 7, 1),
+        value: 1,
+    }
 }
 
 /// The CNI's flow would learn which endpoint the client stays with; a probe must not pin real clients.
@@ -126,6 +162,10 @@ fn registers() -> Registers {
         egress_rule: Some(Subfield::all(Field::register(5))),
         ingress_rule: Some(Subfield::all(Field::register(6))),
         denying_rule: Some(Subfield::all(Field::register(3))),
+        refusing: Some(condition(REJECTING, 1)),
+        // The rest of the mark belongs to others.
+        snat_mark: Some(Subfield::new(Field::NXM_NX_PKT_MARK, 0, 8)),
+        remote_snat: Some(condition(REMOTE_SNAT, 1)),
         endpoint_v4: Some(Subfield::all(Field::register(3))),
         endpoint_v6: Some(Field::wide_register(3)),
         endpoint_chosen: Some(condition(ENDPOINT_STATE, CHOSEN)),
@@ -166,6 +206,9 @@ pub(crate) mod tests {
         };
         let layout = Antrea::default().layout(&switch).unwrap();
         assert_eq!(layout.detours, []);
-        assert_eq!(layout.exits.len(), 3, "no Service, no refusal of one");
+        assert!(
+            layout.exits.iter().all(|exit| exit.kind != ExitKind::Refusal),
+            "no Service, no refusal of one"
+        );
     }
 }

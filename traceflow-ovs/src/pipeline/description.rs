@@ -67,6 +67,10 @@ pub struct ExitDescription {
     pub when: Vec<Condition>,
     /// Where to. [`ExitKind::Tunnel`] stands for all tunnel ports, told apart by [`Registers::output_port`].
     pub kind: ExitKind,
+    /// Whose doing it is, for [`ExitKind::Diversion`].
+    pub by: Option<String>,
+    /// What is written before an injected packet goes on from there, so that nobody gets a copy of it.
+    pub load: Vec<Condition>,
 }
 
 /// Where an injected packet takes another way.
@@ -170,20 +174,25 @@ impl Description {
             let Some(stage) = stages.iter().position(|stage| stage.table == table) else {
                 continue;
             };
+            let of = |matching| Exit {
+                stage,
+                matching,
+                kind: exit.kind,
+                by: exit.by.clone(),
+                load: exit.load.iter().map(|&load| write(load)).collect(),
+            };
             let matching = all_of(&exit.when);
-            let kind = exit.kind;
-            match (kind, self.registers.output_port) {
+            match (exit.kind, self.registers.output_port) {
                 (ExitKind::Tunnel, Some(output)) => {
                     exits.extend(switch.tunnels.iter().map(|&tunnel| {
                         let port = Condition {
                             bits: output,
                             value: tunnel,
                         };
-                        let matching = with_condition(matching.clone(), port);
-                        Exit { stage, matching, kind }
+                        of(with_condition(matching.clone(), port))
                     }));
                 }
-                _ => exits.push(Exit { stage, matching, kind }),
+                _ => exits.push(of(matching)),
             }
         }
         match exits.len() {

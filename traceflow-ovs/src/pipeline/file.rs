@@ -3,7 +3,6 @@
 use traceflow_core::input::{BadInput, Documents, Field as Input, Text, Value};
 use traceflow_openflow::field::{Field, Subfield};
 
-use super::description::bits;
 use super::{Description, DetourDescription, ExitDescription, StageDescription, TableName};
 use crate::layout::{Condition, End, ExitKind, Registers, Role, Zones};
 use crate::nodes::read_carrier;
@@ -68,6 +67,9 @@ impl Description {
             "egressRule",
             "ingressRule",
             "denyingRule",
+            "refusing",
+            "snatMark",
+            "remoteSNAT",
             "endpointIPv4",
             "endpointIPv6",
             "endpointChosen",
@@ -158,12 +160,13 @@ const ROLES: &[(&str, Role, End)] = &[
     ("ingressRule", Role::IngressRule, End::GoesOn),
     ("ingressDefault", Role::IngressDefault, End::Dropped),
     ("ingressMetric", Role::IngressMetric, End::Dropped),
+    ("egress", Role::Egress, End::Dropped),
     ("output", Role::Output, End::Dropped),
     ("other", Role::Other, End::GoesOn),
 ];
 
 fn exit(field: &Input<'_>) -> Result<ExitDescription, BadInput> {
-    field.only(&["table", "when", "to"])?;
+    field.only(&["table", "when", "to", "by", "load"])?;
     let to = field.required("to")?;
     Ok(ExitDescription {
         table: table(&field.required("table")?)?,
@@ -171,9 +174,17 @@ fn exit(field: &Input<'_>) -> Result<ExitDescription, BadInput> {
         kind: match &*to.string()? {
             "tunnel" => ExitKind::Tunnel,
             "port" => ExitKind::Port,
+            "diversion" => ExitKind::Diversion,
             "refusal" => ExitKind::Refusal,
-            _ => return Err(to.invalid("tunnel, port or refusal")),
+            "denial" => ExitKind::Denial,
+            "copy" => ExitKind::Copy,
+            _ => return Err(to.invalid("tunnel, port, diversion, refusal, denial or copy")),
         },
+        by: field
+            .optional("by")?
+            .map(|by| by.string().map(|by| by.to_string()))
+            .transpose()?,
+        load: conditions(field, "load")?,
     })
 }
 
@@ -226,20 +237,24 @@ fn read_registers(registers: &Input<'_>) -> Result<Registers, BadInput> {
         bits.map(Some)
             .ok_or_else(|| field.invalid("a register or some bits of one, such as reg5 or reg5[0..15]"))
     };
+    let optional_condition = |key: &str| {
+        let field = registers.optional(key)?;
+        field.map(|field| condition(&field)).transpose()
+    };
     Ok(Registers {
         output_port: bits("outputPort")?,
         egress_rule: bits("egressRule")?,
         ingress_rule: bits("ingressRule")?,
         denying_rule: bits("denyingRule")?,
+        refusing: optional_condition("refusing")?,
+        snat_mark: bits("snatMark")?,
+        remote_snat: optional_condition("remoteSNAT")?,
         endpoint_v4: bits("endpointIPv4")?,
         endpoint_v6: match registers.optional("endpointIPv6")? {
             Some(field) => Some(wide_register(&field)?),
             None => None,
         },
-        endpoint_chosen: registers
-            .optional("endpointChosen")?
-            .map(|field| condition(&field))
-            .transpose()?,
+        endpoint_chosen: optional_condition("endpointChosen")?,
     })
 }
 
@@ -254,17 +269,17 @@ fn wide_register(field: &Input<'_>) -> Result<Field, BadInput> {
     }
 }
 
-/// `reg4[16..18]`, `reg4[16]` or `reg4`.
+/// `reg4[16..18]`, `reg4[16]` or `reg4`; the marks of the packet and of its connection, `pkt_mark` and `ct_mark`, likewise.
 fn read_bits(text: &str) -> Option<Subfield> {
-    let (register, range) = match text.strip_suffix(']') {
-        Some(text) => text.split_once('[').map(|(register, range)| (register, Some(range)))?,
+    let (name, range) = match text.strip_suffix(']') {
+        Some(text) => text.split_once('[').map(|(name, range)| (name, Some(range)))?,
         None => (text, None),
     };
-    let register = register
-        .strip_prefix("reg")?
-        .parse()
-        .ok()
-        .filter(|number| *number <= LAST_REGISTER)?;
+    let field = match name {
+        "pkt_mark" => Field::NXM_NX_PKT_MARK,
+        "ct_mark" => Field::NXM_NX_CT_MARK,
+        _ => Field::register(read_register(name)?),
+    };
     let (first, last): (u16, u16) = match range {
         None => (0, 31),
         Some(range) => match range.split_once("..") {
@@ -272,7 +287,12 @@ fn read_bits(text: &str) -> Option<Subfield> {
             None => (range.parse().ok()?, range.parse().ok()?),
         },
     };
-    (first <= last && last < 32).then(|| bits(register, first, last))
+    (first <= last && last < 32).then(|| Subfield::new(field, first, last - first + 1))
+}
+
+fn read_register(name: &str) -> Option<u8> {
+    let number = name.strip_prefix("reg")?.parse().ok();
+    number.filter(|number| *number <= LAST_REGISTER)
 }
 
 /// `reg4[16..18]=3`
@@ -290,6 +310,7 @@ fn read_condition(text: &str) -> Option<Condition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::description::bits;
 
     #[test]
     fn conditions_are_read_as_they_are_meant() {
@@ -309,8 +330,21 @@ mod tests {
                 value: 1
             })
         );
+        assert_eq!(
+            read("ct_mark[7]=1"),
+            Some(Condition {
+                bits: Subfield::new(Field::NXM_NX_CT_MARK, 7, 1),
+                value: 1
+            })
+        );
+        assert_eq!(
+            read_bits("pkt_mark[0..7]"),
+            Some(Subfield::new(Field::NXM_NX_PKT_MARK, 0, 8))
+        );
         let wrong = [
             "",
+            "pkt_mark7=1",
+            "tun_id=1",
             "reg4",
             "reg16=1",
             "reg4[18..16]=1",

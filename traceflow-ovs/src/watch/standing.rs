@@ -88,18 +88,23 @@ fn leave(flows: &mut Flows<'_>, index: usize, exit: &Exit) {
     let layout = flows.layout;
     let table = layout.stages[exit.stage].table;
     let punt = flows.punt(Punt::Leaves(index as u8));
-    let settle = [flows.note(exit.stage as u16), flows.note(SETTLED_BIT)];
-    let mut go_on = settle.to_vec();
+    let settle = vec![flows.note(exit.stage as u16), flows.note(SETTLED_BIT)];
+    let mut go_on = settle.clone();
     if exit.kind == ExitKind::Tunnel {
         go_on.extend(send_along(layout));
     }
     go_on.push(resubmit(table));
-    let reported_and_go_on = [std::slice::from_ref(&punt), &go_on].concat();
-    let reported_only = [std::slice::from_ref(&punt), &settle].concat();
+    let reported = |actions: &[Action]| [std::slice::from_ref(&punt), actions].concat();
+    let reported_and_go_on = reported(&go_on);
+    let reported_only = reported(&settle);
+    let go_on_alone = reported(&[&exit.load, go_on.as_slice()].concat());
     for kind in [MarkKind::Injected, MarkKind::Live, MarkKind::DroppedOnly] {
         let actions = match (kind, exit.kind) {
-            (MarkKind::Injected, ExitKind::Port | ExitKind::Refusal) => &reported_only,
-            (MarkKind::DroppedOnly, ExitKind::Port | ExitKind::Tunnel) => &go_on,
+            (MarkKind::Injected, ExitKind::Copy) => &settle,
+            (_, ExitKind::Copy) => &go_on,
+            (MarkKind::Injected, ExitKind::Tunnel) => &go_on_alone,
+            (MarkKind::Injected, _) => &reported_only,
+            (MarkKind::DroppedOnly, ExitKind::Port | ExitKind::Tunnel | ExitKind::Diversion) => &go_on,
             _ => &reported_and_go_on,
         };
         let matching = both(flows.of_kind(kind, 0, 1 << exit.stage), &exit.matching);
@@ -174,35 +179,48 @@ mod tests {
             cookie=0x7466000000000000,table=21,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x200000 actions=set_field:0x200000/0x200000->reg11,resubmit(,21),resubmit(,253)
             cookie=0x7466000000000000,table=22,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x400000 actions=set_field:0x400000/0x400000->reg11,resubmit(,22),resubmit(,253)
             cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x800000 actions=set_field:0x800000/0x800000->reg11,resubmit(,23),resubmit(,253)
+            cookie=0x7466000000000000,table=24,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x1000000 actions=set_field:0x1000000/0x1000000->reg11,resubmit(,24),resubmit(,253)
+            cookie=0x7466000000000000,table=25,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x2000000 actions=set_field:0x2000000/0x2000000->reg11,resubmit(,25),resubmit(,253)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x4000000 actions=set_field:0x4000000/0x4000000->reg11,resubmit(,26),resubmit(,253)
             cookie=0x7466000000000000,table=0,hard_timeout=60,priority=65509,in_port=1,tun_id=0x100000/0xfffffffffff00000,reg10=0x0 actions=move:OXM_OF_TUNNEL_ID[0..23]->NXM_NX_REG10[0..23],set_field:0x7f000000/0xff000000->reg10,resubmit(,0),resubmit(,253)
-            cookie=0x7466000000000000,table=6,hard_timeout=60,priority=65510,reg10=0x7f100000/0xfffc0000,reg4=0x30000/0x70000 actions=set_field:0x20000/0x70000->reg4,resubmit(,7)
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65535,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x800000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,23)
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65535,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x800000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,23)
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65535,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x800000,reg0=0x200000/0x600000,reg1=0x1 actions=set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,23)
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65534,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x800000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65534,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x800000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,23)
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65534,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x800000,reg0=0x200000/0x600000 actions=set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,23)
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65533,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x800000,reg0=0x400000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65533,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x800000,reg0=0x400000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,23)
-            cookie=0x7466000000000000,table=23,hard_timeout=60,priority=65533,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x800000,reg0=0x400000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x800000/0x800000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,23)
-            cookie=0x7466000000000000,table=7,hard_timeout=60,priority=65532,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x80,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x80/0x80->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=7,hard_timeout=60,priority=65532,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x80,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x80/0x80->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,7)
-            cookie=0x7466000000000000,table=7,hard_timeout=60,priority=65532,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x80,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x80/0x80->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,7)
+            cookie=0x7466000000000000,table=8,hard_timeout=60,priority=65510,reg10=0x7f100000/0xfffc0000,reg4=0x30000/0x70000 actions=set_field:0x20000/0x70000->reg4,resubmit(,10)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65535,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65535,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65535,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x0/0xc00000->reg4,set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65529,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65529,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,10)
+            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65529,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,10)
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1/0xffffffff actions=controller(id=29798,userdata=74.66.01.00.00),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x2/0xfffffffe actions=controller(id=29798,userdata=74.66.01.00.01),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4/0xfffffffc actions=controller(id=29798,userdata=74.66.01.00.02),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x20/0xffffffe0 actions=controller(id=29798,userdata=74.66.01.00.05),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65001,reg10=0x7f100000/0xfff00000,reg11=0x40/0xffffffc0,reg4=0x20000/0x20000 actions=set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x40/0xffffffc0 actions=controller(id=29798,userdata=74.66.01.00.06),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x400/0xfffffc00 actions=controller(id=29798,userdata=74.66.01.00.0a),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x800/0xfffff800 actions=controller(id=29798,userdata=74.66.01.00.0b),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1000/0xfffff000 actions=controller(id=29798,userdata=74.66.01.00.0c),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x80/0xffffff80 actions=controller(id=29798,userdata=74.66.01.00.07),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65001,reg10=0x7f100000/0xfff00000,reg11=0x100/0xffffff00,reg4=0x20000/0x20000 actions=set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x100/0xffffff00 actions=controller(id=29798,userdata=74.66.01.00.08),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x200/0xfffffe00 actions=controller(id=29798,userdata=74.66.01.00.09),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x2000/0xffffe000 actions=controller(id=29798,userdata=74.66.01.00.0d),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000/0xffffc000 actions=controller(id=29798,userdata=74.66.01.00.0e),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x8000/0xffff8000 actions=controller(id=29798,userdata=74.66.01.00.0f),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x10000/0xffff0000 actions=controller(id=29798,userdata=74.66.01.00.10),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x20000/0xfffe0000 actions=controller(id=29798,userdata=74.66.01.00.11),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x100000/0xfff00000 actions=controller(id=29798,userdata=74.66.01.00.14),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x200000/0xffe00000 actions=controller(id=29798,userdata=74.66.01.00.15),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x800000/0xff800000 actions=controller(id=29798,userdata=74.66.01.00.17),set_field:0x80000000/0x80000000->reg11"#]].assert_eq(&text.join("\n"));
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x800000/0xff800000 actions=controller(id=29798,userdata=74.66.01.00.17),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1000000/0xff000000 actions=controller(id=29798,userdata=74.66.01.00.18),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000000/0xfc000000 actions=controller(id=29798,userdata=74.66.01.00.1a),set_field:0x80000000/0x80000000->reg11"#]].assert_eq(&text.join("\n"));
     }
 
     #[test]
