@@ -6,4 +6,5 @@
 )]
 
 mod demo;
+mod documented;
 mod support;
