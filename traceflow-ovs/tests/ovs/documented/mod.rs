@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use traceflow_core::packet::{MacAddress, Packet, TcpFlags};
 
 use agent::Agent;
-use world::{World, from, name, syn};
+use world::{World, from, name, remote, syn};
 
 const GUARD: &str = "SpoofGuard Forwarded";
 const DELIVERED: &str = "Forwarding Delivered Output";
@@ -19,6 +19,9 @@ const TO_PEER: &str = "Forwarding Forwarded Output tunnel 192.168.77.103";
 
 const DELIVERED_HERE: &str = "delivered on here";
 const LEFT_FROM_HERE: &str = "sent out of the network by here";
+
+/// The address of the Service whose clients stay with an endpoint.
+const AFFINE: &str = "10.96.76.15";
 
 const CLUSTER_POLICY: &str = "AntreaClusterNetworkPolicy:web-app-db-network-policy";
 
@@ -171,19 +174,22 @@ async fn session_affinity_is_honoured_and_never_begun() {
     let world = World::with(&[]);
     let before = world.flows("SessionAffinity");
     assert_eq!(before.len(), 2, "the documented one, and that of all others");
-    for _ in 0..8 {
-        let (lines, _) = world.trace("client", syn("client", "10.96.76.15", 80)).await;
+    let traces = || (0..8).map(|_| world.trace("client", syn("client", AFFINE, 80)));
+    for (lines, _) in join_all(traces()).await {
         assert!(lines[1].starts_with("LB Forwarded "), "{lines:?}");
-        assert_eq!(world.flows("SessionAffinity"), before);
     }
-    // As the switch itself learns it, for the remote endpoint.
+    assert_eq!(world.flows("SessionAffinity"), before);
+
+    let link = world.fabric.pod_link(&name("client")).unwrap();
+    link.send(&syn("client", AFFINE, 80).to_vec()).unwrap();
+    while world.flows("SessionAffinity").len() == before.len() {}
+    // As the switch has just learned it, for the remote endpoint.
     world.add_flow(
         "table=SessionAffinity,priority=200,tcp,nw_src=10.10.0.26,nw_dst=10.96.76.15,tp_dst=80 \
          actions=load:80->NXM_NX_REG4[0..15],load:1->NXM_NX_REG4[26],load:0x0a0a0106->NXM_NX_REG3[],\
          load:2->NXM_NX_REG4[16..18],load:1->NXM_NX_REG0[9]",
     );
-    for _ in 0..8 {
-        let (lines, _) = world.trace("client", syn("client", "10.96.76.15", 80)).await;
+    for (lines, _) in join_all(traces()).await {
         assert_eq!(lines, [GUARD, "LB Forwarded default/remote-web to 10.10.1.6", TO_PEER]);
     }
     world.close().await;
@@ -334,6 +340,26 @@ async fn packets_to_the_outside_leave_by_the_documented_egresses() {
     world
         .expect("db", syn("db", "8.8.8.8", 53), &[GUARD, LEFT], LEFT_FROM_HERE)
         .await;
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_of_other_nodes_are_taken_in_as_documented() {
+    let world = World::with(&["antrea-policies"]);
+    let received = "Forwarding Received Classification";
+    let seen = world.arrive("192.168.77.112", &remote("8.8.8.8")).await;
+    assert_eq!(seen, [received, "Egress MarkedForSNAT", LEFT]);
+    let seen = world.arrive("192.168.77.199", &remote("8.8.8.8")).await;
+    assert_eq!(
+        seen,
+        [received, "Egress Dropped this node has no Egress address for it"]
+    );
+    let seen = world.arrive("192.168.77.102", &remote("10.10.0.25")).await;
+    assert_eq!(seen, [received, DELIVERED]);
+    let seen = world.arrive("192.168.77.102", &remote("10.10.0.24")).await;
+    let because = format!("a rule of {CLUSTER_POLICY} denies it");
+    let dropped = format!("NetworkPolicy Dropped IngressMetric {CLUSTER_POLICY} drop-ingress {because}");
+    assert_eq!(seen, [received, &dropped]);
     world.close().await;
 }
 

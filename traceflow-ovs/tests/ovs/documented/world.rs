@@ -14,7 +14,7 @@ use traceflow_core::datapath::{Datapath, Report};
 use traceflow_core::input::Text;
 use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort};
 use traceflow_core::names::{NodeName, ObjectName};
-use traceflow_core::observation::{PolicyKind, PolicyRef};
+use traceflow_core::observation::{Observation, PolicyKind, PolicyRef};
 use traceflow_core::packet::{IpBuilder, Ipv4Header, MacAddress, Packet, Protocol, TcpFlags};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_core::trace::{Trace, Verdict};
@@ -25,7 +25,7 @@ use traceflow_ovs::pipeline::Antrea;
 use traceflow_ovs::{Instance, OvsDatapath, Settings};
 
 use super::program::{PORTS, program};
-use crate::support::path;
+use crate::support::lines;
 
 const GATEWAY_MAC: MacAddress = MacAddress([0xba, 0x5e, 0xd1, 0x55, 0xaa, 0xc0]);
 
@@ -49,6 +49,9 @@ const SERVICES: [(&str, [u8; 4]); 7] = [
 
 /// Where a path goes on to a node that isn't there, so long is waited for it.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How a packet of this tracer is marked in the tunnel.
+const TUNNEL_MARK: u32 = 0x10_0001;
 
 /// The documented node.
 pub(crate) struct World {
@@ -94,9 +97,23 @@ impl World {
         };
         let trace: Trace = self.tracer.trace(plan).await.unwrap();
         self.injected.fetch_add(trace.attempts.into(), Ordering::Relaxed);
-        let lines = path(&trace);
-        let lines = lines.iter().map(|line| line.trim_start_matches("here ").to_owned());
-        (lines.collect(), trace.verdict)
+        let hops = trace.hops.iter().map(|hop| (&hop.node, &hop.observations));
+        (told(hops), trace.verdict)
+    }
+
+    /// What is seen of an injected packet of another node that comes by the tunnel to this end of it.
+    pub(crate) async fn arrive(&self, tunnel_end: &str, packet: &Packet) -> Vec<String> {
+        self.datapath.attach().await.unwrap();
+        let mut reports = self.datapath.reports();
+        let hex: String = packet.to_vec().iter().map(|byte| format!("{byte:02x}")).collect();
+        let tunnel = format!("in_port=1,tun_src=192.168.77.103,tun_dst={tunnel_end},tun_id={TUNNEL_MARK:#x}");
+        let order = format!("{tunnel} packet={hex} actions=resubmit(,0)");
+        ofctl(&self.fabric, &["packet-out"], &[&order]);
+        self.injected.fetch_add(1, Ordering::Relaxed);
+        let Some(Report::Seen(sighting)) = reports.next().await else {
+            panic!("no sighting");
+        };
+        told([(&sighting.node, &sighting.observations.to_vec())].into_iter())
     }
 
     /// That the trace has these observations and ends so.
@@ -132,6 +149,8 @@ impl World {
     /// Ends tracing: every packet was told of once, and nothing is left.
     pub(crate) async fn close(mut self) {
         self.tracer.close().await.unwrap();
+        // The tracer detaches only where it has traced.
+        self.datapath.detach().await.unwrap();
         let mut sightings = 0;
         while let Some(Some(Report::Seen(_))) = self.reports.next().now_or_never() {
             sightings += 1;
@@ -156,8 +175,22 @@ pub(crate) fn syn(pod: &str, destination: &str, port: u16) -> Packet {
     from.tcp(fastrand::u16(1024..), port, TcpFlags::SYN).unwrap()
 }
 
+/// A connection attempt of a Pod on the other node.
+pub(crate) fn remote(destination: &str) -> Packet {
+    Packet::ethernet(GATEWAY_MAC, MacAddress([0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff]))
+        .ipv4([10, 10, 1, 9].into(), destination.parse().unwrap())
+        .tcp(fastrand::u16(1024..), 80, TcpFlags::SYN)
+        .unwrap()
+}
+
 pub(crate) fn name(pod: &str) -> ObjectName {
     ObjectName::new("default", pod)
+}
+
+/// The observations as text. There is but one node.
+fn told<'a>(hops: impl Iterator<Item = (&'a NodeName, &'a Vec<Observation>)>) -> Vec<String> {
+    let lines = lines(hops).into_iter();
+    lines.map(|line| line.trim_start_matches("here ").to_owned()).collect()
 }
 
 fn here() -> NodeName {
@@ -233,7 +266,7 @@ fn settings(fabric: &Fabric) -> Settings {
             node.openflow.clone(),
             Arc::new(Antrea::default()),
             Arc::new(NodeDirectory::new(node, Arc::new(Names), Arc::new(Names))),
-            Instance::new(0),
+            Instance::with_salt(0, 0),
         )
     }
 }
