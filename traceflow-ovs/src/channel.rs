@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Config, Connection, Event};
 use traceflow_openflow::message::{
-    AsyncConfig, ErrorMessage, FlowEntry, FlowFilter, Message, MultipartBody, MultipartReply, MultipartRequest,
-    PacketIn2, PacketInFormat, SetControllerId, SetPacketInFormat, SwitchConfig,
+    AsyncConfig, AsyncKind, ErrorMessage, FlowEntry, FlowFilter, FlowRemoved, Message, MultipartBody, MultipartReply,
+    MultipartRequest, PacketIn2, PacketInFormat, SetControllerId, SetPacketInFormat, SwitchConfig,
 };
 
 use crate::address::{Address, Stream};
@@ -28,8 +28,17 @@ pub(crate) struct Opening {
     pub(crate) controller: u16,
     /// How long the switch may be out of reach before it is held to be gone for good; `None`: for ever.
     pub(crate) give_up: Option<Duration>,
-    /// Who gets the packet-ins; what it returns is sent at once.
-    pub(crate) packet_ins: Box<dyn Fn(PacketIn2) -> Vec<Message> + Send + Sync>,
+    /// Who hears what the switch says of its own accord; what it returns is sent at once.
+    pub(crate) ears: Box<dyn Fn(Said) -> Vec<Message> + Send + Sync>,
+}
+
+/// What a switch says of its own accord.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A packet that a flow has punted.
+    Packet(PacketIn2),
+    /// A flow is gone that was to be told of.
+    Gone(FlowRemoved),
 }
 
 /// The way to a switch. When it is dropped, the connection is closed.
@@ -351,8 +360,12 @@ impl Line {
                 flags: 0,
                 miss_send_len: u16::MAX,
             }),
-            // Only packet-ins, and only those that an action sends (reason 1 of both versions).
-            Message::SetAsync(AsyncConfig::packet_ins(ACTION_REASONS)),
+            Message::SetAsync(AsyncConfig {
+                masks: vec![
+                    (AsyncKind::PacketIn, ACTION_REASONS),
+                    (AsyncKind::FlowRemoved, REMOVAL_REASONS),
+                ],
+            }),
             Message::SetPacketInFormat(SetPacketInFormat {
                 format: PacketInFormat::Nicira2,
             }),
@@ -474,7 +487,8 @@ impl Line {
     fn hand_out(&mut self, opening: &Opening) -> Result<(), Lost> {
         while let Some(event) = self.connection.poll_event() {
             match event {
-                Event::Message(Message::PacketIn2(packet_in)) => self.post(&(opening.packet_ins)(packet_in)),
+                Event::Message(Message::PacketIn2(packet_in)) => self.post(&(opening.ears)(Said::Packet(packet_in))),
+                Event::Message(Message::FlowRemoved(flow)) => self.post(&(opening.ears)(Said::Gone(flow))),
                 Event::Reply { xid, message } => self.calls.answer(xid, message),
                 Event::Refused { xid, error } => self.calls.refuse(xid, error),
                 Event::Unreadable { header, error } => self.calls.give_up(header.xid, &error),
@@ -488,6 +502,9 @@ impl Line {
 
 /// `OFPR_ACTION` of OpenFlow 1.3, and `OFPR_APPLY_ACTION`, `OFPR_ACTION_SET`, `OFPR_GROUP`, `OFPR_PACKET_OUT` of 1.5.
 const ACTION_REASONS: u32 = 0b11_1010;
+
+/// `OFPRR_IDLE_TIMEOUT`, `OFPRR_HARD_TIMEOUT`, `OFPRR_DELETE`.
+const REMOVAL_REASONS: u32 = 0b111;
 
 fn refused(error: &dyn std::error::Error) -> DatapathError {
     DatapathError::Refused(error.to_string().into())

@@ -67,8 +67,14 @@ impl Connection {
         }
     }
 
-    /// Has the switch forget it in one zone.
-    pub(crate) fn forgotten_in(self, zone: u16) -> Message {
+    /// Has the switch forget it in one zone; nothing if that would be the end of the switch.
+    ///
+    /// Open vSwitch 3.1 aborts when it is to forget a connection of ICMPv6, or one of ICMP whose type no request has. The
+    /// former expires by itself after a minute (`ICMP_FIRST` in its `conntrack-tp.c`), the latter is never tracked.
+    pub(crate) fn forgotten_in(self, zone: u16) -> Option<Message> {
+        if !self.is_safe_to_forget() {
+            return None;
+        }
         let mut tuple = Tuple {
             source: Some(self.source),
             destination: Some(self.destination),
@@ -86,23 +92,36 @@ impl Connection {
             }
             Kind::Nothing => {}
         }
-        Message::CtFlush(CtFlush {
+        Some(Message::CtFlush(CtFlush {
             protocol: self.protocol.0,
             original: Some(tuple),
             zone: Some(zone),
             ..CtFlush::default()
-        })
+        }))
+    }
+
+    fn is_safe_to_forget(self) -> bool {
+        match self.kind {
+            Kind::Icmp(header) => self.protocol == Protocol::ICMP && ICMP_REQUESTS.contains(&header.icmp_type),
+            _ => self.protocol != Protocol::ICMPV6 && self.protocol != Protocol::ICMP,
+        }
     }
 
     /// Has the switch forget it in every zone of its family.
     pub(crate) fn forgotten_in_all(self, zones: &Zones) -> impl Iterator<Item = Message> + '_ {
-        zones.of(self.family()).iter().map(move |&zone| self.forgotten_in(zone))
+        zones
+            .of(self.family())
+            .iter()
+            .filter_map(move |&zone| self.forgotten_in(zone))
     }
 
     pub(crate) fn family(self) -> IpFamily {
         IpFamily::of(self.source)
     }
 }
+
+/// Echo, timestamp and information requests: the types that conntrack of Open vSwitch takes for a beginning.
+const ICMP_REQUESTS: [u8; 3] = [8, 13, 15];
 
 fn without_sequence(header: IcmpHeader) -> IcmpHeader {
     IcmpHeader { sequence: 0, ..header }
@@ -136,5 +155,36 @@ impl Belongs {
         } else {
             Self::ToNobody
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use traceflow_core::packet::{MacAddress, TcpFlags};
+
+    use super::*;
+
+    fn forgotten(packet: &Packet) -> usize {
+        let zones = Zones {
+            v4: vec![1, 2],
+            v6: vec![3],
+        };
+        Connection::of(packet).forgotten_in_all(&zones).count()
+    }
+
+    #[test]
+    fn the_switch_is_never_asked_to_forget_what_it_would_die_of() {
+        let ethernet = || Packet::ethernet(MacAddress([2; 6]), MacAddress([4; 6]));
+        let v4 = || ethernet().ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let v6 = || ethernet().ipv6("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap());
+        let icmp = |icmp_type| IcmpHeader {
+            icmp_type,
+            ..IcmpHeader::ECHO_REQUEST
+        };
+        assert_eq!(forgotten(&v4().tcp(1, 2, TcpFlags::SYN).unwrap()), 2);
+        assert_eq!(forgotten(&v6().udp(1, 2).unwrap()), 1);
+        assert_eq!(forgotten(&v4().icmp(icmp(8)).unwrap()), 2);
+        assert_eq!(forgotten(&v4().icmp(icmp(3)).unwrap()), 0);
+        assert_eq!(forgotten(&v6().icmpv6(IcmpHeader::ECHO_REQUEST_V6).unwrap()), 0);
     }
 }

@@ -35,7 +35,7 @@ impl OvsDatapath {
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub fn open(settings: Settings) -> Self {
-        let capabilities = capabilities();
+        let capabilities = capabilities(&settings);
         Self {
             switch: Switch::open(settings, capabilities),
         }
@@ -124,7 +124,7 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 ///
 /// SCTP is left out: the userspace datapath tracks it by addresses alone, so that one association makes every other
 /// between the same Pods look established, and translates nothing.
-fn capabilities() -> Capabilities {
+fn capabilities(settings: &Settings) -> Capabilities {
     let protocols = (0..=u8::MAX)
         .map(Protocol)
         .filter(|&protocol| protocol != Protocol::SCTP);
@@ -136,8 +136,7 @@ fn capabilities() -> Capabilities {
         ipv6: true,
         protocols: Some(protocols.collect()),
         marks: MARKS,
-        // The flow cache keeps what it knows of a mark for `max-idle`, 10 s by default.
-        mark_memory: Duration::from_secs(11),
+        mark_memory: settings.max_idle + Duration::from_secs(1),
         nonce: true,
         standing_watch: true,
         counts_matches: true,

@@ -57,6 +57,9 @@ const COOKIE: u64 = 0x7466 << 48;
 const COOKIE_MASK: u64 = 0xffff << 48;
 const INSTANCE_MASK: u64 = 0xff << 40;
 
+/// Set in the cookies of flows that belong to one trace.
+const LIVE: u64 = 1 << 39;
+
 /// The controller ids of tracers begin here.
 const CONTROLLER: u16 = 0x7466;
 
@@ -95,9 +98,19 @@ impl Instance {
         COOKIE_MASK | INSTANCE_MASK
     }
 
+    /// The cookie of all traces' own flows, under [`live_cookie_mask`](Self::live_cookie_mask).
+    pub(crate) fn live_cookie(self) -> u64 {
+        self.cookie() | LIVE
+    }
+
+    /// The bits of a cookie that say that a flow is this tracer's and of a trace.
+    pub(crate) fn live_cookie_mask() -> u64 {
+        Self::cookie_mask() | LIVE
+    }
+
     /// The cookie of a trace's own flows; never that of what stands.
     pub(crate) fn trace_cookie(self, trace: TraceId) -> u64 {
-        self.cookie() | 1 << 39 | trace.0 & 0x7f_ffff_ffff
+        self.live_cookie() | trace.0 & (LIVE - 1)
     }
 
     /// Cookie and mask of the flows of all tracers, whatever their number.

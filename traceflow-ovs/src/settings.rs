@@ -38,6 +38,9 @@ pub struct Settings {
     /// How many injected packets may be under way at a time; Open vSwitch queues 100 packet-ins for a connection and
     /// drops what comes then.
     pub window: usize,
+    /// How long the switch's flow cache keeps what isn't used (`max-idle` in the database's `other_config`); a mark rests
+    /// that long before it is used again.
+    pub max_idle: Duration,
     /// How many reports each reader may leave unread.
     pub unread_reports: usize,
 }
@@ -45,6 +48,9 @@ pub struct Settings {
 impl Settings {
     /// The window that leaves room in the switch's queue for packets that other nodes inject.
     pub const WINDOW: usize = 64;
+
+    /// What Open vSwitch does if nobody says otherwise.
+    pub const MAX_IDLE: Duration = Duration::from_secs(10);
 
     /// The usual settings.
     pub fn new(
@@ -65,6 +71,7 @@ impl Settings {
             instance,
             give_up: None,
             window: Self::WINDOW,
+            max_idle: Self::MAX_IDLE,
             unread_reports: 16_384,
         }
     }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::Instant;
 use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Report, Sighting, TraceId};
 use traceflow_core::fanout::Fanout;
 use traceflow_openflow::message::{FlowCommand, FlowEntry, FlowMod, Message, PacketIn2};
 
-use crate::channel::{Channel, Link, Opening};
+use crate::channel::{Channel, Link, Opening, Said};
 use crate::conntrack::{Belongs, Connection};
 use crate::evidence::Evidence;
 use crate::flights::Flights;
@@ -35,6 +35,8 @@ pub(crate) struct Switch {
     pub(crate) standing: AsyncMutex<Standing>,
     /// The live probes that are installed.
     live: Mutex<BTreeMap<TraceId, Installed>>,
+    /// Somebody else may have taken away what is ours.
+    disturbed: Arc<Notify>,
     /// `None` once the switch is gone for good.
     reports: Mutex<Option<Fanout>>,
 }
@@ -67,9 +69,7 @@ impl Switch {
                 address: settings.openflow.clone(),
                 controller: settings.instance.controller(),
                 give_up: settings.give_up,
-                packet_ins: Box::new(move |packet_in| {
-                    ears.upgrade().map_or_else(Vec::new, |switch| switch.hear(&packet_in))
-                }),
+                ears: Box::new(move |said| ears.upgrade().map_or_else(Vec::new, |switch| switch.hear(&said))),
             });
             Self {
                 capabilities,
@@ -82,6 +82,7 @@ impl Switch {
                 layout: RwLock::default(),
                 standing: AsyncMutex::new(Standing::Nothing),
                 live: Mutex::default(),
+                disturbed: Arc::default(),
                 reports: Mutex::new(Some(Fanout::new(settings.unread_reports))),
                 settings,
             }
@@ -121,9 +122,22 @@ impl Switch {
         }
     }
 
+    fn hear(&self, said: &Said) -> Vec<Message> {
+        match said {
+            Said::Packet(packet_in) => self.hear_packet(packet_in),
+            Said::Gone(flow) => {
+                let wanted = |trace: &TraceId| self.instance().trace_cookie(*trace) == flow.cookie;
+                if flow.cookie == self.instance().cookie() || self.live().keys().any(wanted) {
+                    self.disturbed.notify_one();
+                }
+                Vec::new()
+            }
+        }
+    }
+
     /// Reads a packet-in, reports it, and says what is to be sent because of it: what the packet left is forgotten at
     /// once, in the order of the connection before anything else.
-    fn hear(&self, packet_in: &PacketIn2) -> Vec<Message> {
+    fn hear_packet(&self, packet_in: &PacketIn2) -> Vec<Message> {
         let Ok(layout) = self.layout() else { return Vec::new() };
         let directory = &*self.settings.directory;
         let Some(evidence) = Evidence::gather(packet_in, &layout, self.instance(), directory) else {
@@ -249,12 +263,12 @@ fn forgotten(evidence: &Evidence<'_>, begun: Option<Connection>) -> Vec<Message>
         return Vec::new();
     };
     let zone = evidence.zone().unwrap_or(first_zone);
-    let mut messages = vec![here.forgotten_in(zone)];
+    let mut messages: Vec<Message> = here.forgotten_in(zone).into_iter().collect();
     // Behind a second zone, the first one still has the connection as it was before.
     if let Some(begun) = begun
         && (zone, here) != (first_zone, begun)
     {
-        messages.push(begun.forgotten_in(first_zone));
+        messages.extend(begun.forgotten_in(first_zone));
     }
     messages
 }
@@ -264,40 +278,50 @@ const RENEWAL: Duration = Duration::from_secs(watch::EXPIRES as u64 / 3);
 
 /// Follows the connection's fate and renews what stands, as long as anybody holds the switch.
 async fn keep(switch: Weak<Switch>) {
-    let Some(mut link) = switch.upgrade().map(|switch| switch.channel.link()) else {
+    let Some((mut link, disturbed)) = switch
+        .upgrade()
+        .map(|switch| (switch.channel.link(), switch.disturbed.clone()))
+    else {
         return;
     };
     let mut renewal = tokio::time::interval(RENEWAL);
     loop {
-        let changed = tokio::select! {
+        let news = tokio::select! {
             changed = link.changed() => match changed {
-                Ok(()) => true,
+                Ok(()) => News::Link,
                 Err(_) => return,
             },
-            _ = renewal.tick() => false,
+            () = disturbed.notified() => News::Disturbed,
+            _ = renewal.tick() => News::Time,
         };
         let Some(switch) = switch.upgrade() else { return };
         let now = link.borrow_and_update().clone();
-        match (changed, now) {
-            (true, Link::Gone(reason)) => {
+        match (news, now) {
+            (News::Link, Link::Gone(reason)) => {
                 tracing::warn!(node = %switch.settings.node, %reason, "the switch is gone for good");
                 lock(&switch.reports).take();
                 return;
             }
-            (true, Link::Up(number)) => switch.take_up(number).await,
-            (true, Link::Down(_)) => {}
-            (false, _) => switch.renew().await,
+            (News::Link | News::Disturbed, Link::Up(number)) => switch.look_after(number).await,
+            (News::Time, _) => switch.renew().await,
+            (_, Link::Down(_) | Link::Gone(_)) => {}
         }
     }
 }
 
+/// Why the task looks after its switch.
+enum News {
+    Link,
+    Disturbed,
+    Time,
+}
+
 impl Switch {
-    /// The connection is there again: was only that lost, or all that was on the switch?
-    async fn take_up(&self, number: u64) {
+    /// Is what stood on the switch still there? A connection that was lost says nothing about that, and a CNI that starts
+    /// anew may delete whatever it doesn't know.
+    async fn look_after(&self, number: u64) {
         let mut standing = self.standing.lock().await;
-        if matches!(*standing, Standing::Nothing | Standing::Attached(0)) || *standing == Standing::Attached(number) {
-            return;
-        }
+        let Standing::Attached(before) = *standing else { return };
         let expected = self
             .layout()
             .map_or(0, |layout| watch::standing(&layout, self.instance()).len());
@@ -307,9 +331,8 @@ impl Switch {
             Err(DatapathError::Unavailable(_)) => return,
             Err(_) => 0,
         };
-        let unseen = self.flights.lose_all();
-        if found == expected {
-            tracing::info!(node = %self.settings.node, unseen, "connected again");
+        let unseen = if before == number { 0 } else { self.flights.lose_all() };
+        if found == expected && self.live_flows_stand().await {
             *standing = Standing::Attached(number);
             if unseen > 0 {
                 self.report(&Report::Lost { count: unseen as u64 });
@@ -321,6 +344,23 @@ impl Switch {
         self.live().clear();
         drop(standing);
         self.report(&Report::Restarted);
+    }
+
+    /// Whether each live probe's flows are all there.
+    async fn live_flows_stand(&self) -> bool {
+        let expected: usize = {
+            let mut live = self.live();
+            let now = Instant::now();
+            live.retain(|_, installed| installed.until > now);
+            live.values().map(|installed| installed.flows.len()).sum()
+        };
+        if expected == 0 {
+            return true;
+        }
+        let (cookie, mask) = (self.instance().live_cookie(), Instance::live_cookie_mask());
+        self.flows(cookie, mask)
+            .await
+            .is_ok_and(|flows| flows.len() >= expected)
     }
 
     /// Puts everything that is to stay there once more: what is equal is replaced, and its time begins anew.

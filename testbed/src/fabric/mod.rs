@@ -336,18 +336,31 @@ impl Fabric {
         Ok(command)
     }
 
+    /// Does the work on a thread that is in the Pod's network namespace, in the root form: a socket that is opened there
+    /// stays there.
+    ///
+    /// # Errors
+    /// If the Pod is unknown, or has no namespace; if it can't be entered.
+    pub fn inside<T: Send>(&self, pod: &ObjectName, work: impl FnOnce() -> T + Send) -> Result<T, FabricError> {
+        self.namespace(pod)?.inside(work)
+    }
+
     /// The place in /proc of the Pod's network namespace, in the root form.
     ///
     /// # Errors
     /// If the Pod is unknown, or has no namespace.
     pub fn namespace_of(&self, pod: &ObjectName) -> Result<String, FabricError> {
+        Ok(self.namespace(pod)?.path())
+    }
+
+    fn namespace(&self, pod: &ObjectName) -> Result<&Namespace, FabricError> {
         let (node, _) = self.pod(pod)?;
         let wiring = node.wiring.as_ref().ok_or_else(|| {
             FabricError::Unsuitable(format!(
                 "Pod {pod} is only a port of a rootless testbed: nothing can run in it"
             ))
         })?;
-        Ok(wiring.pods[pod].path())
+        Ok(&wiring.pods[pod])
     }
 
     /// How many frames the Pod was handed so far.

@@ -9,7 +9,7 @@ use traceflow_openflow::field::Field;
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::FlowMod;
 
-use super::{Flows, priority, set_register};
+use super::{Flows, priority, set_register, tell_of_the_first};
 use crate::instance::Instance;
 use crate::layout::{Layout, Role};
 
@@ -35,6 +35,7 @@ pub(crate) fn live(layout: &Layout, instance: Instance, probe: LiveProbe<'_>) ->
     if probe.matching.new_only {
         unmark_known_connections(&mut flows, probe);
     }
+    tell_of_the_first(&mut flows.flows);
     flows.flows
 }
 

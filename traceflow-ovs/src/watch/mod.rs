@@ -11,13 +11,20 @@ use traceflow_openflow::action::{Action, Controller, SetField};
 use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::instruction::Instruction;
 use traceflow_openflow::matching::Match;
-use traceflow_openflow::message::{FlowEntry, FlowMod};
+use traceflow_openflow::message::{FlowEntry, FlowFlags, FlowMod};
 
 use crate::instance::{Instance, KIND_MASK, MarkKind, OWNER_MASK};
 use crate::layout::Layout;
 
 pub(crate) use live::{LiveProbe, live};
 pub(crate) use standing::standing;
+
+/// The first of these flows tells when somebody else takes it away; where that is gone, the others are too.
+fn tell_of_the_first(flows: &mut [FlowMod]) {
+    if let Some(first) = flows.first_mut() {
+        first.flags = FlowFlags::SEND_FLOW_REMOVED;
+    }
+}
 
 /// Seconds after which our flows go by themselves, if nobody renews them: the last resort after a crash.
 pub(crate) const EXPIRES: u16 = 60;

@@ -5,7 +5,7 @@ use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::FlowMod;
 
-use super::{EXPIRES, Flows, Punt, SETTLED_BIT, both, priority, resubmit};
+use super::{EXPIRES, Flows, Punt, SETTLED_BIT, both, priority, resubmit, tell_of_the_first};
 use crate::instance::{Instance, MARK_BITS, MarkKind, TUNNEL_OWNER_MASK};
 use crate::layout::{Carrier, End, Exit, ExitKind, Layout};
 
@@ -19,6 +19,7 @@ pub(crate) fn standing(layout: &Layout, instance: Instance) -> Vec<FlowMod> {
         leave(&mut flows, index, exit);
     }
     verdicts(&mut flows);
+    tell_of_the_first(&mut flows.flows);
     flows.flows
 }
 
@@ -155,7 +156,7 @@ mod tests {
         let flows = standing(&demo_layout(), Instance::with_salt(0, 0));
         let text: Vec<String> = flows.iter().map(ToString::to_string).collect();
         expect![[r#"
-            cookie=0x7466000000000000,table=0,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x1 actions=set_field:0x1/0x1->reg11,resubmit(,0),resubmit(,253)
+            send_flow_rem,cookie=0x7466000000000000,table=0,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x1 actions=set_field:0x1/0x1->reg11,resubmit(,0),resubmit(,253)
             cookie=0x7466000000000000,table=1,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x2 actions=set_field:0x2/0x2->reg11,resubmit(,1),resubmit(,253)
             cookie=0x7466000000000000,table=2,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x4 actions=set_field:0x4/0x4->reg11,resubmit(,2),resubmit(,253)
             cookie=0x7466000000000000,table=3,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x8 actions=set_field:0x8/0x8->reg11,resubmit(,3),resubmit(,253)

@@ -1,14 +1,20 @@
 //! A cluster on real switches, and a tracer over them.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use testbed::fabric::{Fabric, Form, Settings as FabricSettings};
 use testbed::realisation;
 use traceflow_core::datapath::Datapath;
 use traceflow_core::input::Text;
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
+use traceflow_core::packet::Packet;
 use traceflow_core::plan::Plan;
 use traceflow_core::spec::{CommandLine, Manifest};
 use traceflow_core::trace::Trace;
@@ -23,6 +29,9 @@ pub(crate) struct World {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) datapaths: Vec<Arc<OvsDatapath>>,
     fabric: Mutex<Fabric>,
+    form: Form,
+    /// Nodes whose switches were killed.
+    dead: Mutex<BTreeSet<NodeName>>,
 }
 
 /// What the simulator's model knows.
@@ -53,12 +62,17 @@ impl World {
     pub(crate) fn of(cluster: Cluster, form: Form) -> Self {
         let nodes = realisation::realise(&cluster).unwrap();
         let fabric = Fabric::start(nodes, FabricSettings::new(form)).unwrap();
+        for node in fabric.nodes() {
+            forget_soon(&node.ovsdb);
+        }
         let cluster = Arc::new(cluster);
         let datapaths = open(&fabric, &cluster, Instance::new(0));
         Self {
             cluster,
             datapaths,
             fabric: Mutex::new(fabric),
+            form,
+            dead: Mutex::default(),
         }
     }
 
@@ -66,8 +80,42 @@ impl World {
         self.fabric.lock().unwrap()
     }
 
-    /// Another tracer's datapaths for the same switches.
-    pub(crate) fn others(&self, instance: Instance) -> Vec<Arc<OvsDatapath>> {
+    pub(crate) fn restart(&self, node: &NodeName) -> Result<(), String> {
+        self.fabric().restart(node).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn kill(&self, node: &NodeName) -> Result<(), String> {
+        self.dead.lock().unwrap().insert(node.clone());
+        self.fabric().kill_switch(node).map_err(|error| error.to_string())
+    }
+
+    /// Starts all switches again that were killed.
+    pub(crate) fn revive(&self) {
+        for node in std::mem::take(&mut *self.dead.lock().unwrap()) {
+            let mut fabric = self.fabric();
+            fabric.start_switch(&node).unwrap();
+            fabric.program(&node).unwrap();
+        }
+    }
+
+    /// Has a Pod send this packet, as it is.
+    pub(crate) fn send(&self, from: &ObjectName, packet: &Packet) -> Result<(), String> {
+        let fabric = self.fabric();
+        match self.form {
+            Form::Rootless => {
+                let link = fabric.pod_link(from).map_err(|error| error.to_string())?;
+                link.send(&packet.to_vec()).map_err(|error| error.to_string())
+            }
+            Form::Root => {
+                let sent = fabric.inside(from, || send_raw(packet));
+                let sent = sent.map_err(|error| error.to_string())?;
+                sent.map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// New datapaths for the same switches: another tracer's, or those of the next life of ours.
+    pub(crate) fn reopened(&self, instance: Instance) -> Vec<Arc<OvsDatapath>> {
         open(&self.fabric(), &self.cluster, instance)
     }
 
@@ -111,6 +159,37 @@ impl World {
     }
 }
 
+/// Through the kernel's own stack, which finds the way and the next hop's MAC address.
+fn send_raw(packet: &Packet) -> std::io::Result<()> {
+    const ETHERNET: usize = 14;
+    const IPPROTO_RAW: i32 = 255;
+    let destination = packet.ip.destination();
+    let domain = if destination.is_ipv4() {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(IPPROTO_RAW)))?;
+    let sent = socket.send_to(&packet.to_vec()[ETHERNET..], &SocketAddr::new(destination, 0).into())?;
+    assert_eq!(sent, packet.to_vec().len() - ETHERNET);
+    Ok(())
+}
+
+/// So that marks needn't rest for long.
+const MAX_IDLE: Duration = Duration::from_secs(1);
+
+/// Longer than a restart takes.
+const GIVE_UP: Duration = Duration::from_secs(3);
+
+fn forget_soon(database: &Path) {
+    let set = format!("other_config:max-idle={}", MAX_IDLE.as_millis());
+    let status = Command::new("ovs-vsctl")
+        .arg(format!("--db=unix:{}", database.display()))
+        .args(["set", "Open_vSwitch", ".", &set])
+        .status();
+    assert!(status.unwrap().success());
+}
+
 /// Datapaths of all switches, as `--nodes` opens them.
 pub(crate) fn open(fabric: &Fabric, cluster: &Arc<Cluster>, instance: Instance) -> Vec<Arc<OvsDatapath>> {
     let nodes = NodeSwitch::read_all(&Text::new("nodes.yaml", fabric.nodes_file())).unwrap();
@@ -120,7 +199,11 @@ pub(crate) fn open(fabric: &Fabric, cluster: &Arc<Cluster>, instance: Instance) 
 
 pub(crate) fn settings(node: &NodeSwitch, cluster: &Arc<Cluster>, instance: Instance) -> Settings {
     let directory = NodeDirectory::new(node, cluster.clone(), Arc::new(Model(cluster.clone())));
-    Settings::of(node, Arc::new(Antrea::default()), Arc::new(directory), instance)
+    Settings {
+        max_idle: MAX_IDLE,
+        give_up: Some(GIVE_UP),
+        ..Settings::of(node, Arc::new(Antrea::default()), Arc::new(directory), instance)
+    }
 }
 
 /// The path as text, a line for each observation.
