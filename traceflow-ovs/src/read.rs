@@ -179,7 +179,7 @@ fn by_rule(evidence: &Evidence<'_>, mut seen: Observation, number: u32) -> Obser
             seen.network_policy = Some(policy);
             seen.network_policy_rule = name.map(Into::into);
         }
-        None => seen.network_policy_rule = Some(format!("unknown rule {number}").into()),
+        None => seen.network_policy_rule = Some(format!("{number} (unknown)").into()),
     }
     seen
 }
