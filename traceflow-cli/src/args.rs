@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Remove what tracers that died left on the switches
     #[command(after_help = SWEEP_HELP)]
     Sweep(SweepArgs),
+    /// Show OpenFlow messages as ovs-ofctl does, and what tracers' packet-ins among them say
+    #[command(after_help = DECODE_HELP)]
+    Decode(DecodeArgs),
 }
 
 /// The arguments of `traceflow run`.
@@ -106,6 +109,24 @@ pub(crate) struct SweepArgs {
     /// Where each node's switch is
     #[arg(long, value_name = "FILE")]
     pub(crate) nodes: PathBuf,
+}
+
+/// The arguments of `traceflow decode`.
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// One message or several back to back: hexadecimal digits, or a file with such or with the bytes as they are; `-` is
+    /// standard input
+    #[arg(value_name = "HEX|FILE")]
+    pub(crate) messages: String,
+    /// The nodes file that the sender of the messages is in, for names of Pods and rules
+    #[arg(long, value_name = "FILE", requires = "node")]
+    pub(crate) nodes: Option<PathBuf>,
+    /// Which node of it
+    #[arg(long, value_name = "NODE", requires = "nodes")]
+    pub(crate) node: Option<String>,
+    /// The cluster's objects, for names of addresses; may be repeated
+    #[arg(long, value_name = "PATH", requires = "nodes")]
+    pub(crate) cluster: Vec<PathBuf>,
 }
 
 /// How the answer is printed.
@@ -191,6 +212,17 @@ was killed can't; its flows go by themselves after a minute, or at once by
 this. Flows of a tracer that is at work go, too; everybody else's stay.
 What was removed is printed. The exit status is 3 if a switch can't be
 reached; the others are swept all the same.";
+
+const DECODE_HELP: &str = "\
+Examples:
+  traceflow decode 06140008:00000003
+  traceflow decode - < capture.hex
+  traceflow decode packet-ins.bin --nodes nodes.yaml --node node-a
+
+Blanks, line breaks and colons between bytes don't count, nor do lines that
+begin with #. Packets are read, and punts of tracers say what was observed.
+Without --nodes, Antrea's pipeline with all of its tables is assumed. A message
+that can't be read doesn't hide the others; the exit status is 2 then.";
 
 const TRACE_HELP: &str = "\
 Examples:

@@ -64,7 +64,7 @@ impl Failure {
 }
 
 /// Also what clap exits with.
-const BAD_INPUT: u8 = 2;
+pub(crate) const BAD_INPUT: u8 = 2;
 
 /// An error with everything that led to it, in one line.
 pub(crate) fn with_causes(error: &dyn Error) -> String {

@@ -13,6 +13,7 @@
 mod args;
 mod ask;
 mod datapaths;
+mod decode;
 mod failure;
 mod files;
 mod network;
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
             question::from_command_line(&args, network).map(|question| vec![question])
         }),
         Command::Sweep(args) => sweep::run(&args).map(exit_code),
+        Command::Decode(args) => {
+            decode::run(&args).map(|whole| ExitCode::from(if whole { ANSWERED } else { failure::BAD_INPUT }))
+        }
     };
     match outcome {
         Ok(exit) => exit,

@@ -71,6 +71,20 @@ pub(crate) fn read(file: &Path) -> Result<Vec<(NodeSwitch, Arc<Description>)>, F
         .collect()
 }
 
+/// The node of this name.
+pub(crate) fn find(
+    nodes: Vec<(NodeSwitch, Arc<Description>)>,
+    name: &str,
+    file: &Path,
+) -> Result<(NodeSwitch, Arc<Description>), Failure> {
+    let known: Vec<String> = nodes.iter().map(|(node, _)| node.name.to_string()).collect();
+    let found = nodes.into_iter().find(|(node, _)| node.name.as_str() == name);
+    found.ok_or_else(|| {
+        let (file, known) = (label(file), known.join(", "));
+        Failure::Usage(format!("--node: {file} says nothing of {name}; its nodes are {known}"))
+    })
+}
+
 /// Names for the numbers of a node's switch, from the nodes file and the cluster.
 pub(crate) fn directory(node: &NodeSwitch, cluster: &Arc<Cluster>) -> NodeDirectory {
     NodeDirectory::new(node, Arc::clone(cluster) as _, Arc::new(Model(Arc::clone(cluster))))

@@ -1,6 +1,7 @@
 //! The program as its users see it: arguments and files in; text, exit status and progress out.
 
 mod bad_input;
+mod decode;
 mod demo;
 mod help;
 mod live;

@@ -263,7 +263,7 @@ fn remarks(trace: &Trace) -> Vec<Remark> {
     trace
         .captured
         .iter()
-        .for_each(|packet| add("Captured", wording::captured(packet)));
+        .for_each(|packet| add("Captured", wording::packet(packet)));
     trace
         .plan
         .choices

@@ -7,6 +7,7 @@
 //! | Graphviz | [`dot()`] |
 //! | Markdown pages that draw Mermaid | [`mermaid()`] |
 //! | a browser, a ticket, a slide | [`svg()`] |
+//! | a line of your own | [`observation()`], [`packet()`] |
 //!
 //! All of them take text from outside (names, words of a datapath) as hostile: whatever is in it, the output stays
 //! well formed and no control character reaches the terminal.
@@ -56,6 +57,7 @@ pub use svg::svg;
 pub use table::{Style, table};
 pub use traceflow::{Traceflow, TraceflowList};
 pub use verdict::{LastSeen, VerdictStatus};
+pub use wording::{observation, packet};
 
 #[cfg(test)]
 mod tests {

@@ -52,7 +52,7 @@ pub fn table(trace: &Trace, style: Style) -> String {
     page.silence(trace);
     page.path(trace);
     page.list("Chosen", trace.plan.choices.iter().map(ToString::to_string));
-    page.list("Captured", trace.captured.iter().map(wording::captured));
+    page.list("Captured", trace.captured.iter().map(wording::packet));
     page.list("Note", trace.notes.iter().cloned());
     page.out
 }

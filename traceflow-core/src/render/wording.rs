@@ -123,13 +123,13 @@ pub(super) fn last_seen(silence: &Silence) -> String {
 }
 
 /// An observation in one phrase: `Forwarding Output: Forwarded, tunnel to 192.0.2.7`.
-pub(super) fn observation(seen: &Observation) -> String {
+pub fn observation(seen: &Observation) -> String {
     let mut phrase = place(seen);
     let _ = write!(phrase, ": {}", seen.action);
     for detail in details(seen) {
         let _ = write!(phrase, ", {detail}");
     }
-    phrase
+    visible(&phrase).into_owned()
 }
 
 /// Component and place within it.
@@ -173,8 +173,8 @@ pub(super) fn listed(names: &[impl Display]) -> String {
     names.join(", ")
 }
 
-/// The captured packet in one line.
-pub(super) fn captured(packet: &CapturedPacket) -> String {
+/// A captured packet in one line: `TCP 10.0.0.1:40000 -> 10.0.0.2:80, flags SYN, TTL 63, 60 bytes, don't fragment`.
+pub fn packet(packet: &CapturedPacket) -> String {
     let mut line = format!("{} ", packet.protocol);
     match packet.transport.ports() {
         Some((source, destination)) => {
