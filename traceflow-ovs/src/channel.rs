@@ -80,7 +80,7 @@ impl Opening {
             address: address.clone(),
             controller: NO_TRACER,
             give_up: None,
-            packet_ins: Box::new(|_| Vec::new()),
+            ears: Box::new(|_| Vec::new()),
         }
     }
 }

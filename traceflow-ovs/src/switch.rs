@@ -358,7 +358,8 @@ impl Switch {
             return true;
         }
         let (cookie, mask) = (self.instance().live_cookie(), Instance::live_cookie_mask());
-        self.flows(cookie, mask)
+        self.channel
+            .flows(cookie, mask)
             .await
             .is_ok_and(|flows| flows.len() >= expected)
     }
