@@ -6,7 +6,10 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use traceflow_core::datapath::Report;
+use traceflow_core::observation::{Action, ComponentInfo};
 use traceflow_core::packet::{MacAddress, Packet, TcpFlags};
 
 use agent::Agent;
@@ -478,4 +481,27 @@ async fn rules_that_are_logged_are_told_once_and_the_agent_hears_nothing() {
     }
     assert_eq!(agent.heard(), []);
     world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_real_traffic_only_what_is_dropped_counts_as_dropped() {
+    let world = World::with(&["logging"]);
+    let mut reports = world.live_drops("client").await;
+    let link = world.fabric.pod_link(&name("client")).unwrap();
+    for (destination, port) in [
+        ("10.105.31.235", 80),
+        ("192.168.77.150", 80),
+        (AFFINE, 80),
+        ("10.10.0.25", 81),
+        ("8.8.8.8", 53),
+        ("10.10.0.25", 82),
+    ] {
+        link.send(&syn("client", destination, port).to_vec()).unwrap();
+    }
+    let Some(Report::Seen(sighting)) = reports.next().await else {
+        panic!("no sighting");
+    };
+    let last = sighting.observations.last().unwrap();
+    assert_eq!(last.component_info, Some(ComponentInfo::IngressMetric), "{last:?}");
+    assert_eq!(last.action, Action::Dropped);
 }

@@ -10,13 +10,13 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use testbed::fabric::{Fabric, Form, Settings as FabricSettings};
 use testbed::realisation::{Gateway, NodeRealisation, PodPort, Program, RuleId};
-use traceflow_core::datapath::{Datapath, Report};
+use traceflow_core::datapath::{Datapath, Mark, Probe, ProbeKind, Report, TraceId};
 use traceflow_core::input::Text;
 use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{Observation, PolicyKind, PolicyRef};
-use traceflow_core::packet::{IpBuilder, Ipv4Header, MacAddress, Packet, Protocol, TcpFlags};
-use traceflow_core::plan::{Plan, Question};
+use traceflow_core::packet::{IpBuilder, IpFamily, Ipv4Header, MacAddress, Packet, Protocol, TcpFlags};
+use traceflow_core::plan::{FlowMatch, Plan, Question};
 use traceflow_core::trace::{Trace, Verdict};
 use traceflow_core::tracer::Tracer;
 use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
@@ -114,6 +114,27 @@ impl World {
             panic!("no sighting");
         };
         told([(&sighting.node, &sighting.observations.to_vec())].into_iter())
+    }
+
+    /// What is told of real packets of the Pod that are dropped.
+    pub(crate) async fn live_drops(&self, pod: &str) -> BoxStream<'static, Report> {
+        let &(_, last, _) = PODS.iter().find(|(name, ..)| *name == pod).unwrap();
+        let reports = self.datapath.reports();
+        self.datapath.attach().await.unwrap();
+        let probe = Probe {
+            trace: TraceId(1),
+            mark: Mark(1),
+            kind: ProbeKind::Live {
+                matching: FlowMatch {
+                    source: Some(address(last).into()),
+                    ..FlowMatch::any(IpFamily::V4)
+                },
+                dropped_only: true,
+            },
+            lifetime: Duration::from_secs(60),
+        };
+        self.datapath.install(&probe).await.unwrap();
+        reports
     }
 
     /// That the trace has these observations and ends so.
