@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report};
 use traceflow_core::names::NodeName;
 use traceflow_core::packet::{Packet, Protocol};
 use traceflow_core::plan::FlowMatch;
 use traceflow_openflow::Port;
-use traceflow_openflow::message::{Message, PacketOut};
+use traceflow_openflow::message::{Message, PacketIn2, PacketOut};
 
 use crate::conntrack::Connection;
 use crate::instance::{MARKS, MarkKind, WireMark};
@@ -39,6 +40,12 @@ impl OvsDatapath {
         Self {
             switch: Switch::open(settings, capabilities),
         }
+    }
+
+    /// The packet-ins of traced packets from now on, as the switch sent them: the evidence behind the reports. Whoever
+    /// doesn't read loses the oldest.
+    pub fn packet_ins(&self) -> broadcast::Receiver<Arc<PacketIn2>> {
+        self.switch.evidence.subscribe()
     }
 
     async fn install_live(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast};
 use tokio::time::Instant;
 use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Report, Sighting, TraceId};
 use traceflow_core::fanout::Fanout;
@@ -39,6 +39,8 @@ pub(crate) struct Switch {
     disturbed: Arc<Notify>,
     /// `None` once the switch is gone for good.
     reports: Mutex<Option<Fanout>>,
+    /// For those who want the evidence itself.
+    pub(crate) evidence: broadcast::Sender<Arc<PacketIn2>>,
 }
 
 /// What stands on the switch.
@@ -84,6 +86,7 @@ impl Switch {
                 live: Mutex::default(),
                 disturbed: Arc::default(),
                 reports: Mutex::new(Some(Fanout::new(settings.unread_reports))),
+                evidence: broadcast::Sender::new(EVIDENCE),
                 settings,
             }
         });
@@ -143,6 +146,10 @@ impl Switch {
         let Some(evidence) = Evidence::gather(packet_in, &layout, self.instance(), directory) else {
             return Vec::new();
         };
+        if self.evidence.receiver_count() > 0 {
+            // Nobody listening any more is no failure.
+            let _ = self.evidence.send(Arc::new(packet_in.clone()));
+        }
         let injected = evidence.mark.kind == MarkKind::Injected;
         let nonce = evidence.packet.nonce.filter(|_| injected);
         let begun = nonce.and_then(|nonce| self.flights.land(nonce));
@@ -237,6 +244,9 @@ impl Switch {
 
 /// Open vSwitch goes through its whole flow cache at least so often (`max-revalidator`, 500 ms by default).
 const REVALIDATION: Duration = Duration::from_millis(500);
+
+/// How many packet-ins wait for those who want them as they came.
+const EVIDENCE: usize = 256;
 
 /// A wait for the flow cache takes half a second on an idle switch, more on a busy one.
 const UNIXCTL_PATIENCE: Duration = Duration::from_secs(4);

@@ -4,15 +4,18 @@
 //! says is what `--ct-next` told it, and its own guess without. [`Caveat`] names the places where an answer is known to
 //! end elsewhere than the packet.
 
+mod arrival;
 mod datapath_actions;
 mod flow;
 mod parse;
 mod render;
+mod rules;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use self::datapath_actions::{Effect, effect, recirculations};
+pub use arrival::arrival;
 pub use flow::{Entry, Tunnel, flow};
 
 /// The answer to `ofproto/trace`: one pass through the tables, and one more for each recirculation.
