@@ -67,6 +67,9 @@ pub(crate) struct TraceArgs {
     /// How long to wait for the answer, 1s to 300s
     #[arg(short = 't', long, value_name = "TIME", default_value = "20s", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    /// On real switches: show also which flows of this node's tables such a packet matches
+    #[arg(long, value_name = "NODE")]
+    pub(crate) tables: Option<String>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]

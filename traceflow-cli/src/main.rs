@@ -23,6 +23,7 @@ mod signals;
 mod simulation;
 mod sweep;
 mod switches;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -32,13 +33,14 @@ use args::{Cli, Command, NetworkArgs, OutputArgs};
 use failure::Failure;
 use network::Network;
 use question::Question;
+use tables::Tables;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(args) => answer(&args.network, &args.output, |network| {
+        Command::Run(args) => answer(&args.network, &args.output, None, |network| {
             question::from_files(&args.files, network)
         }),
-        Command::Trace(args) => answer(&args.network, &args.output, |network| {
+        Command::Trace(args) => answer(&args.network, &args.output, args.tables.as_deref(), |network| {
             question::from_command_line(&args, network).map(|question| vec![question])
         }),
         Command::Sweep(args) => sweep::run(&args).map(exit_code),
@@ -59,14 +61,22 @@ fn main() -> ExitCode {
 fn answer(
     network: &NetworkArgs,
     output: &OutputArgs,
+    tables: Option<&str>,
     questions: impl FnOnce(&mut Network) -> Result<Vec<Question>, Failure>,
 ) -> Result<ExitCode, Failure> {
     let mut network = Network::load(network)?;
     let questions = questions(&mut network)?;
     output::check(output, &questions)?;
+    let tables = tables
+        .map(|node| Tables::prepare(node, &mut network, output, &questions))
+        .transpose()?;
     let answers = ask::all(&network, questions)?;
     output::print(output, &answers)?;
-    Ok(exit_code(answers.iter().all(ask::Answer::is_known)))
+    let shown = match &tables {
+        Some(tables) => tables.print(&network, &answers)?,
+        None => true,
+    };
+    Ok(exit_code(shown && answers.iter().all(ask::Answer::is_known)))
 }
 
 fn exit_code(answered: bool) -> ExitCode {

@@ -1,13 +1,16 @@
 //! Real switches: those of a nodes file, checked against the cluster.
 
 use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use traceflow_core::datapath::Datapath;
 use traceflow_core::inventory::Inventory;
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
+use traceflow_openflow::message::PacketIn2;
 use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Description;
@@ -22,7 +25,13 @@ pub(crate) struct Switches {
     pub(crate) cluster: Arc<Cluster>,
     nodes: Vec<(NodeSwitch, Arc<Description>)>,
     instance: Instance,
+    /// The nodes file, as messages call it.
+    file: PathBuf,
+    recording: Option<Recording>,
 }
+
+/// What the switches said of traced packets, node by node.
+pub(crate) type Recording = Arc<Mutex<Vec<(NodeName, Arc<PacketIn2>)>>>;
 
 impl Switches {
     /// Reads a nodes file and checks it against the cluster.
@@ -45,7 +54,19 @@ impl Switches {
             cluster: Arc::clone(cluster),
             nodes,
             instance: Instance::new(instance),
+            file: file.to_owned(),
+            recording: None,
         })
+    }
+
+    /// The node of this name in the nodes file.
+    pub(crate) fn find(&self, name: &str) -> Result<(NodeSwitch, Arc<Description>), Failure> {
+        find(self.nodes.clone(), name, &self.file)
+    }
+
+    /// Records what the switches will say once they are opened.
+    pub(crate) fn record(&mut self) -> Recording {
+        Arc::clone(self.recording.get_or_insert_default())
     }
 
     /// Begins to speak to them. Needs a runtime.
@@ -53,9 +74,27 @@ impl Switches {
         let open = |(node, pipeline): &(NodeSwitch, Arc<Description>)| {
             let directory = directory(node, &self.cluster);
             let settings = Settings::of(node, Arc::clone(pipeline) as _, Arc::new(directory), self.instance);
-            Arc::new(OvsDatapath::open(settings)) as Arc<dyn Datapath>
+            let datapath = OvsDatapath::open(settings);
+            if let Some(recording) = &self.recording {
+                tokio::spawn(keep(node.name.clone(), datapath.packet_ins(), Arc::clone(recording)));
+            }
+            Arc::new(datapath) as Arc<dyn Datapath>
         };
         self.nodes.iter().map(open).collect()
+    }
+}
+
+/// Keeps what a node says until it says no more.
+async fn keep(node: NodeName, mut packet_ins: broadcast::Receiver<Arc<PacketIn2>>, recording: Recording) {
+    loop {
+        match packet_ins.recv().await {
+            Ok(packet_in) => {
+                let mut recording = recording.lock().unwrap_or_else(PoisonError::into_inner);
+                recording.push((node.clone(), packet_in));
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 
@@ -81,7 +120,7 @@ pub(crate) fn find(
     let found = nodes.into_iter().find(|(node, _)| node.name.as_str() == name);
     found.ok_or_else(|| {
         let (file, known) = (label(file), known.join(", "));
-        Failure::Usage(format!("--node: {file} says nothing of {name}; its nodes are {known}"))
+        Failure::Usage(format!("{file} says nothing of {name}; its nodes are {known}"))
     })
 }
 

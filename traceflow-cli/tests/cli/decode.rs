@@ -83,10 +83,7 @@ fn a_nodes_file_gives_names_to_numbers() {
     assert!(run.out.contains(rule), "{}{}", run.out, run.err);
     let run = traceflow(&["decode", &messages, "--nodes", &nodes, "--node", "b"]);
     assert_eq!(run.exit, 2);
-    assert_eq!(
-        run.err,
-        format!("error: --node: {nodes} says nothing of b; its nodes are a\n")
-    );
+    assert_eq!(run.err, format!("error: {nodes} says nothing of b; its nodes are a\n"));
 }
 
 /// Messages of a real switch, with what it and ovs-ofctl said to each other.
