@@ -199,6 +199,7 @@ fn said(punted: &Punted) -> String {
         MarkKind::Injected => "injected packet",
         MarkKind::Live => "real packet",
         MarkKind::DroppedOnly => "real packet (only drops are wanted)",
+        MarkKind::Carried => "injected packet, known by its DSCP",
     };
     let end = if punted.left { "left by" } else { "ended in" };
     let mut text = format!(

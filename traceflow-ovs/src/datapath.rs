@@ -6,20 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 use traceflow_core::datapath::{Capabilities, Datapath, DatapathError, Probe, ProbeKind, Removed, Report};
 use traceflow_core::names::NodeName;
 use traceflow_core::packet::{Packet, Protocol};
-use traceflow_core::plan::FlowMatch;
 use traceflow_openflow::Port;
-use traceflow_openflow::message::{Message, PacketIn2, PacketOut};
+use traceflow_openflow::message::{FlowMod, Message, PacketIn2, PacketOut};
 
 use crate::conntrack::Connection;
-use crate::instance::{MARKS, MarkKind, WireMark};
-use crate::layout::Layout;
+use crate::instance::{MarkKind, WireMark};
+use crate::layout::{Carrier, Layout};
 use crate::settings::Settings;
-use crate::switch::{Installed, Switch, delete, expiry};
-use crate::watch::{self, LiveProbe};
+use crate::switch::{Switch, delete, expiry};
+use crate::watch::{self, Arrivals, LiveProbe};
 
 /// Traces packets through one node's Open vSwitch, over OpenFlow.
 ///
@@ -48,38 +46,33 @@ impl OvsDatapath {
         self.switch.evidence.subscribe()
     }
 
-    async fn install_live(
-        &self,
-        probe: &Probe,
-        matching: &FlowMatch,
-        kind: MarkKind,
-        layout: &Layout,
-    ) -> Result<(), DatapathError> {
-        let switch = &self.switch;
-        let register = switch.instance().register(WireMark { kind, mark: probe.mark });
-        let live_probe = LiveProbe {
-            trace: probe.trace,
-            register,
-            matching,
-            expires: expiry(probe.lifetime),
-        };
-        let flows = watch::live(layout, switch.instance(), live_probe);
-        let installed = Installed {
-            mark: probe.mark,
-            flows: flows.clone(),
-            until: Instant::now() + probe.lifetime.min(LONGEST),
-        };
-        {
-            let mut live = switch.live();
-            let same = live
-                .iter()
-                .find(|(trace, other)| other.mark == probe.mark && **trace != probe.trace);
-            if let Some((trace, _)) = same {
-                let words = format!("mark {} is in use by trace {trace}", probe.mark);
-                return Err(DatapathError::Refused(words.into()));
+    /// What the probe needs on the switch beside what stands there: real packets are to be marked, and those that other
+    /// nodes have marked by their DSCP are to be known.
+    fn flows_of(&self, probe: &Probe, layout: &Layout) -> Vec<FlowMod> {
+        let instance = self.switch.instance();
+        let (trace, mark, expires) = (probe.trace, probe.mark, expiry(probe.lifetime));
+        let (mut flows, arriving) = match &probe.kind {
+            ProbeKind::Injected { packet, .. } => (Vec::new(), Arrivals::of_injected(trace, mark, packet)),
+            ProbeKind::Live { matching, .. } => {
+                let kind = kind_of(probe);
+                let register = instance.register(WireMark { kind, mark });
+                let live_probe = LiveProbe {
+                    trace,
+                    register,
+                    matching,
+                    expires,
+                };
+                let arriving = Arrivals::of_live(trace, mark, kind, matching);
+                (watch::live(layout, instance, live_probe), arriving)
             }
-            live.insert(probe.trace, installed);
-        }
+        };
+        flows.extend(watch::arrivals(layout, instance, &arriving, expires));
+        flows
+    }
+
+    async fn put(&self, probe: &Probe, flows: Vec<FlowMod>) -> Result<(), DatapathError> {
+        let switch = &self.switch;
+        switch.enlist(probe, &flows)?;
         let messages = flows.into_iter().map(Message::FlowMod).collect();
         let put = switch.channel.perform(messages).await;
         if put.is_err() {
@@ -110,6 +103,42 @@ impl OvsDatapath {
         Ok(Removed { matched: Some(matched) })
     }
 
+    async fn remove_injected(&self, probe: &Probe, packet: &Packet) -> Result<Removed, DatapathError> {
+        let switch = &self.switch;
+        let Ok(layout) = switch.layout() else {
+            return Ok(Removed::default());
+        };
+        let messages = self.traces_of(probe, packet, &layout);
+        if !messages.is_empty() {
+            switch.channel.up().await?;
+            switch.channel.post(messages)?;
+        }
+        if layout.carrier == Carrier::Dscp {
+            let installed = switch.live().remove(&probe.trace);
+            let mut messages = vec![self.deletion(probe)];
+            let shared = installed.map(|installed| switch.shared_with_others(&installed));
+            messages.extend(shared.into_iter().flatten().map(Message::FlowMod));
+            switch.channel.perform(messages).await?;
+        }
+        Ok(Removed::default())
+    }
+
+    /// What has the switch forget what the probe's packets may have left in connection tracking.
+    fn traces_of(&self, probe: &Probe, packet: &Packet, layout: &Layout) -> Vec<Message> {
+        let begun = || Connection::of(packet).forgotten_in_all(&layout.zones).collect();
+        let flights = &self.switch.flights;
+        match flights.end(probe.trace) {
+            Some(journey) if journey.settled => Vec::new(),
+            Some(_) => begun(),
+            None => match flights.visited(packet.nonce) {
+                Some(messages) => messages,
+                // Whose connection that is can't be told where strangers look the same.
+                None if layout.carrier == Carrier::Dscp => Vec::new(),
+                None => begun(),
+            },
+        }
+    }
+
     /// How many packets the flow that marks has marked, without those that were unmarked behind it.
     async fn matched(&self, probe: &Probe) -> Result<u64, DatapathError> {
         let cookie = self.switch.instance().trace_cookie(probe.trace);
@@ -124,14 +153,20 @@ impl OvsDatapath {
     }
 }
 
-/// A day is for ever, and leaves room in the arithmetic of time.
-const LONGEST: Duration = Duration::from_secs(86_400);
+fn kind_of(probe: &Probe) -> MarkKind {
+    match probe.kind {
+        ProbeKind::Injected { .. } => MarkKind::Injected,
+        ProbeKind::Live { dropped_only: true, .. } => MarkKind::DroppedOnly,
+        ProbeKind::Live { .. } => MarkKind::Live,
+    }
+}
 
 /// What every Open vSwitch can do that has a pipeline with connection tracking.
 ///
 /// SCTP is left out: the userspace datapath tracks it by addresses alone, so that one association makes every other
 /// between the same Pods look established, and translates nothing.
 fn capabilities(settings: &Settings) -> Capabilities {
+    let carrier = settings.pipeline.carrier();
     let protocols = (0..=u8::MAX)
         .map(Protocol)
         .filter(|&protocol| protocol != Protocol::SCTP);
@@ -142,10 +177,10 @@ fn capabilities(settings: &Settings) -> Capabilities {
         ipv4: true,
         ipv6: true,
         protocols: Some(protocols.collect()),
-        marks: MARKS,
+        marks: carrier.marks(),
         mark_memory: settings.max_idle + Duration::from_secs(1),
         nonce: true,
-        standing_watch: true,
+        standing_watch: carrier == Carrier::TunnelId,
         counts_matches: true,
     }
 }
@@ -167,17 +202,11 @@ impl Datapath for OvsDatapath {
     async fn install(&self, probe: &Probe) -> Result<(), DatapathError> {
         self.capabilities().permit_install(probe)?;
         let layout = self.switch.layout()?;
-        match &probe.kind {
-            ProbeKind::Injected { .. } => self.switch.channel.up().await.map(drop),
-            ProbeKind::Live { matching, dropped_only } => {
-                let kind = if *dropped_only {
-                    MarkKind::DroppedOnly
-                } else {
-                    MarkKind::Live
-                };
-                self.install_live(probe, matching, kind, &layout).await
-            }
+        let flows = self.flows_of(probe, &layout);
+        if flows.is_empty() {
+            return self.switch.channel.up().await.map(drop);
         }
+        self.put(probe, flows).await
     }
 
     async fn inject(&self, probe: &Probe, packet: &Packet) -> Result<(), DatapathError> {
@@ -208,23 +237,10 @@ impl Datapath for OvsDatapath {
     }
 
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
-        let ProbeKind::Injected { packet, .. } = &probe.kind else {
-            return self.remove_live(probe).await;
-        };
-        let switch = &self.switch;
-        let Ok(layout) = switch.layout() else {
-            return Ok(Removed::default());
-        };
-        let settled = match switch.flights.end(probe.trace) {
-            Some(journey) => journey.settled,
-            None => switch.flights.was_seen(packet.nonce),
-        };
-        if !settled {
-            switch.channel.up().await?;
-            let forgotten = Connection::of(packet).forgotten_in_all(&layout.zones);
-            switch.channel.post(forgotten.collect())?;
+        match &probe.kind {
+            ProbeKind::Injected { packet, .. } => self.remove_injected(probe, packet).await,
+            ProbeKind::Live { .. } => self.remove_live(probe).await,
         }
-        Ok(Removed::default())
     }
 
     async fn detach(&self) -> Result<(), DatapathError> {

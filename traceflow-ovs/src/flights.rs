@@ -1,6 +1,6 @@
 //! The injected packets that are under way: so many at a time that the switch's queue of packet-ins never overflows.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use traceflow_core::datapath::TraceId;
 use traceflow_core::packet::Nonce;
+use traceflow_openflow::message::Message;
 
 use crate::conntrack::Connection;
 
@@ -23,7 +24,7 @@ struct UnderWay {
     by_nonce: HashMap<Nonce, Flight>,
     by_trace: HashMap<TraceId, Journey>,
     /// Packets that others injected and that came by here, the latest.
-    visitors: HashSet<Nonce>,
+    visitors: HashMap<Nonce, Vec<Message>>,
     order: VecDeque<Nonce>,
 }
 
@@ -31,8 +32,8 @@ struct UnderWay {
 const MOST_VISITORS: usize = 16_384;
 
 impl UnderWay {
-    fn remember(&mut self, nonce: Nonce) {
-        if self.visitors.insert(nonce) {
+    fn remember(&mut self, nonce: Nonce, messages: Vec<Message>) {
+        if self.visitors.insert(nonce, messages).is_none() {
             self.order.push_back(nonce);
         }
         while self.order.len() > MOST_VISITORS {
@@ -102,17 +103,19 @@ impl Flights {
     /// The packet of this nonce was seen here: others may follow. Returns what its trace began here, if that was here.
     pub(crate) fn land(&self, nonce: Nonce) -> Option<Connection> {
         let mut under_way = self.lock();
-        let Some(flight) = under_way.by_nonce.remove(&nonce) else {
-            under_way.remember(nonce);
-            return None;
-        };
+        let flight = under_way.by_nonce.remove(&nonce)?;
         let journey = under_way.by_trace.get_mut(&flight.trace)?;
         journey.settled = true;
         Some(journey.connection)
     }
 
-    /// Whether a packet that was injected elsewhere came by here lately.
-    pub(crate) fn was_seen(&self, nonce: Nonce) -> bool {
+    /// A packet that was injected elsewhere came by here; that is what is to be sent when its trace is over.
+    pub(crate) fn visit(&self, nonce: Nonce, messages: Vec<Message>) {
+        self.lock().remember(nonce, messages);
+    }
+
+    /// Whether a packet that was injected elsewhere came by here lately, and what is to be sent because of it.
+    pub(crate) fn visited(&self, nonce: Nonce) -> Option<Vec<Message>> {
         self.lock().visitors.remove(&nonce)
     }
 

@@ -29,6 +29,9 @@ pub enum MarkKind {
     Live,
     /// Real traffic: reported where it is dropped, and handed over.
     DroppedOnly,
+    /// Injected on another node and brought here by its DSCP, so that a stranger's packet may look the same: reported where
+    /// its way ends, and handed over.
+    Carried,
 }
 
 /// How many marks there are: twelve bits, without 0.
@@ -161,12 +164,21 @@ impl Instance {
 }
 
 impl MarkKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Injected, Self::Live, Self::DroppedOnly, Self::Carried];
+
+    /// Whether the packet is of a tracer's making.
+    pub(crate) fn is_injected(self) -> bool {
+        matches!(self, Self::Injected | Self::Carried)
+    }
+
     /// The bits under [`KIND_MASK`].
     pub(crate) fn bits(self) -> u32 {
         match self {
             Self::Injected => 0,
             Self::Live => HANDED_OVER,
             Self::DroppedOnly => HANDED_OVER | DROPPED_ONLY,
+            Self::Carried => DROPPED_ONLY,
         }
     }
 
@@ -174,6 +186,7 @@ impl MarkKind {
         match register & KIND_MASK {
             0 => Self::Injected,
             HANDED_OVER => Self::Live,
+            DROPPED_ONLY => Self::Carried,
             _ => Self::DroppedOnly,
         }
     }
@@ -186,7 +199,7 @@ mod tests {
     #[test]
     fn a_mark_is_read_back_by_its_own_tracer_alone() {
         let tracer = Instance::with_salt(3, 17);
-        for kind in [MarkKind::Injected, MarkKind::Live, MarkKind::DroppedOnly] {
+        for kind in MarkKind::ALL {
             for mark in [1, 7, MARKS] {
                 let wire = WireMark { kind, mark: Mark(mark) };
                 let register = tracer.register(wire);

@@ -1,9 +1,12 @@
 //! A CNI's pipeline on one switch, as far as tracing needs it: which table means what, where packets leave, which
 //! registers are free, and where rule numbers stand.
 
+use traceflow_core::datapath::Mark;
 use traceflow_openflow::action::Action;
 use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::matching::Match;
+
+use crate::instance::MARKS;
 
 /// What a [`Pipeline`](crate::pipeline::Pipeline) has found on a switch. Tables are numbers here, ports too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +36,8 @@ pub struct Layout {
     pub registers: Registers,
 }
 
-/// How many tables can be watched: each has a bit of the guard register, and the last bit is taken.
-pub const MOST_STAGES: usize = 31;
+/// How many tables can be watched: each has a bit of the guard register, and the last two are taken.
+pub const MOST_STAGES: usize = 30;
 
 /// How many exits there can be: each has a priority of its own.
 pub const MOST_EXITS: usize = 16;
@@ -151,9 +154,26 @@ pub enum Carrier {
     /// In the tunnel's id (Geneve's and VXLAN's VNI, 24 bits), for CNIs that don't use it. Strangers can't carry it.
     #[default]
     TunnelId,
-    /// In the packet's DSCP, where there is no tunnel or its id is taken. A stranger's packet may have the same value: it
-    /// is handed over like any other and is not reported as ours; so is an injected packet on its second node.
+    /// In the packet's DSCP, where the tunnel's id is taken: 7 to 59 in steps of 4, none of Antrea's own. A stranger's
+    /// packet may have the same value: it is handed over as it is and not reported as ours; and so an injected packet is
+    /// handed over too, on its second node. Of real packets the DSCP is put back there if the question names it, else
+    /// cleared.
     Dscp,
+}
+
+impl Carrier {
+    /// How many marks it can carry.
+    pub(crate) fn marks(self) -> u32 {
+        match self {
+            Self::TunnelId => MARKS,
+            Self::Dscp => 14,
+        }
+    }
+
+    /// The DSCP that stands for a mark, where that is how marks travel.
+    pub(crate) fn dscp(self, mark: Mark) -> Option<u8> {
+        (self == Self::Dscp).then(|| (3 + 4 * (mark.0 & 0xf)) as u8)
+    }
 }
 
 /// The conntrack zones of a pipeline, the one that every packet passes first.

@@ -10,6 +10,7 @@ use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, 
 use crate::directory::{Direction, Rule};
 use crate::evidence::{Arrival, Ending, Evidence, ct_state};
 use crate::layout::{ExitKind, Role};
+use crate::switch::Fate;
 
 /// The readers, in the order of the pipeline, which is that of what they say.
 const READERS: [Reader; 12] = [
@@ -28,6 +29,18 @@ const READERS: [Reader; 12] = [
 ];
 
 type Reader = fn(&Evidence<'_>) -> Option<Observation>;
+
+/// By what a packet was known that came from another node, and what became of that.
+pub(crate) fn carried(evidence: &Evidence<'_>, fate: Option<Fate>) -> Observation {
+    let carrier = evidence.layout.carrier.dscp(evidence.mark.mark).unwrap_or_default();
+    let action = match fate {
+        Some(Fate::Kept) | None => "Kept",
+        Some(Fate::Restored) => "Restored",
+        Some(Fate::Cleared) => "Cleared",
+    };
+    Observation::new(Component::Other("Carrier".into()), Action::Other(action.into()))
+        .at(ComponentInfo::Other(format!("DSCP {carrier}").into()))
+}
 
 /// What a packet-in says was done with the packet on this node, in the order in which it was done.
 pub(crate) fn observations(evidence: &Evidence<'_>) -> Vec<Observation> {

@@ -6,16 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast};
 use tokio::time::Instant;
-use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Report, Sighting, TraceId};
+use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Probe, ProbeKind, Report, Sighting, TraceId};
 use traceflow_core::fanout::Fanout;
+use traceflow_core::packet::Nonce;
 use traceflow_openflow::message::{FlowCommand, FlowEntry, FlowMod, Message, PacketIn2};
 
 use crate::channel::{Channel, Link, Opening, Said};
 use crate::conntrack::{Belongs, Connection};
-use crate::evidence::Evidence;
+use crate::evidence::{Arrival, Evidence};
 use crate::flights::Flights;
 use crate::instance::{Instance, MarkKind};
-use crate::layout::Layout;
+use crate::layout::{Carrier, Layout};
 use crate::pipeline::Switch as TablesAndPorts;
 use crate::read;
 use crate::settings::Settings;
@@ -33,7 +34,7 @@ pub(crate) struct Switch {
     layout: RwLock<Option<Arc<Layout>>>,
     /// Whether the watch stands. Held while that changes.
     pub(crate) standing: AsyncMutex<Standing>,
-    /// The live probes that are installed.
+    /// The probes that are installed.
     live: Mutex<BTreeMap<TraceId, Installed>>,
     /// Somebody else may have taken away what is ours.
     disturbed: Arc<Notify>,
@@ -41,6 +42,17 @@ pub(crate) struct Switch {
     reports: Mutex<Option<Fanout>>,
     /// For those who want the evidence itself.
     pub(crate) evidence: broadcast::Sender<Arc<PacketIn2>>,
+}
+
+/// What becomes of the DSCP by which a packet was known, once it was known by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It stays: the packet is our own.
+    Kept,
+    /// It is again what it was.
+    Restored,
+    /// Nobody knows what it was; it is 0.
+    Cleared,
 }
 
 /// What stands on the switch.
@@ -53,13 +65,17 @@ pub(crate) enum Standing {
     Attached(u64),
 }
 
-/// A live probe whose flows are on the switch.
+/// A probe that has flows of its own on the switch.
 #[derive(Debug, Clone)]
 pub(crate) struct Installed {
-    pub(crate) mark: Mark,
-    pub(crate) flows: Vec<FlowMod>,
+    mark: Mark,
+    /// Its mark is nobody else's.
+    live: bool,
+    /// What becomes of the DSCP of its packets when they come from another node.
+    fate: Option<Fate>,
+    flows: Vec<FlowMod>,
     /// When they are to be gone.
-    pub(crate) until: Instant,
+    until: Instant,
 }
 
 impl Switch {
@@ -150,23 +166,81 @@ impl Switch {
             // Nobody listening any more is no failure.
             let _ = self.evidence.send(Arc::new(packet_in.clone()));
         }
-        let injected = evidence.mark.kind == MarkKind::Injected;
+        let injected = evidence.mark.kind.is_injected();
         let nonce = evidence.packet.nonce.filter(|_| injected);
-        let begun = nonce.and_then(|nonce| self.flights.land(nonce));
+        let mut observations = read::observations(&evidence);
+        if layout.carrier == Carrier::Dscp && evidence.arrival == Arrival::Tunnel {
+            observations.insert(1, read::carried(&evidence, self.fate_of(evidence.mark.mark)));
+        }
+        // Before anybody hears of the packet: who is told that it was seen may ask what it has left.
+        let messages = nonce.map_or_else(Vec::new, |nonce| self.settle_packet(nonce, &evidence));
         self.report(&Report::Seen(Sighting {
             node: self.settings.node.clone(),
             mark: evidence.mark.mark,
             nonce,
             step: 0,
-            observations: read::observations(&evidence).into(),
+            observations: observations.into(),
             timestamp: SystemTime::now(),
-            packet: Some(evidence.packet.clone()),
+            packet: Some(evidence.packet),
         }));
-        if injected {
-            forgotten(&evidence, begun)
-        } else {
-            Vec::new()
+        messages
+    }
+
+    /// What has the switch forget the connection that an injected packet began: now, or when the probe is removed if it
+    /// may be a stranger's that only looks like ours.
+    fn settle_packet(&self, nonce: Nonce, evidence: &Evidence<'_>) -> Vec<Message> {
+        let begun = self.flights.land(nonce);
+        let messages = forgotten(evidence, begun);
+        let visits = begun.is_none();
+        let (now, later) = match evidence.mark.kind {
+            MarkKind::Carried => (Vec::new(), messages),
+            _ => (messages, Vec::new()),
+        };
+        if visits {
+            self.flights.visit(nonce, later);
         }
+        now
+    }
+
+    /// What becomes of the DSCP of packets with this mark that come from another node.
+    fn fate_of(&self, mark: Mark) -> Option<Fate> {
+        let live = self.live();
+        let mut installed = live.values().filter(|installed| installed.mark == mark);
+        installed.find_map(|installed| installed.fate)
+    }
+
+    /// Remembers what is about to be put in place for a probe.
+    pub(crate) fn enlist(&self, probe: &Probe, flows: &[FlowMod]) -> Result<(), DatapathError> {
+        let fate = match &probe.kind {
+            ProbeKind::Injected { .. } => Fate::Kept,
+            ProbeKind::Live { matching, .. } if matching.dscp.is_some() => Fate::Restored,
+            ProbeKind::Live { .. } => Fate::Cleared,
+        };
+        let installed = Installed {
+            mark: probe.mark,
+            live: matches!(probe.kind, ProbeKind::Live { .. }),
+            fate: (self.settings.pipeline.carrier() == Carrier::Dscp).then_some(fate),
+            flows: flows.to_vec(),
+            until: Instant::now() + probe.lifetime.min(LONGEST),
+        };
+        let mut live = self.live();
+        let same = live
+            .iter()
+            .find(|(trace, other)| installed.live && other.live && other.mark == probe.mark && **trace != probe.trace);
+        if let Some((trace, _)) = same {
+            let words = format!("mark {} is in use by trace {trace}", probe.mark);
+            return Err(DatapathError::Refused(words.into()));
+        }
+        live.insert(probe.trace, installed);
+        Ok(())
+    }
+
+    /// The flows of other probes that match the very packets that a removed one's did, so that they went with it.
+    pub(crate) fn shared_with_others(&self, removed: &Installed) -> impl Iterator<Item = FlowMod> + use<> {
+        let key = |flow: &FlowMod| (flow.table, flow.priority, flow.matching.clone());
+        let gone: Vec<_> = removed.flows.iter().map(key).collect();
+        let others = self.live_flows(Instant::now());
+        others.into_iter().filter(move |flow| gone.contains(&key(flow)))
     }
 
     /// Puts the watch in place, once for every life of the switch.
@@ -241,6 +315,9 @@ impl Switch {
         tokio::time::sleep(REVALIDATION).await;
     }
 }
+
+/// A day is for ever, and leaves room in the arithmetic of time.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Open vSwitch goes through its whole flow cache at least so often (`max-revalidator`, 500 ms by default).
 const REVALIDATION: Duration = Duration::from_millis(500);

@@ -20,6 +20,10 @@ impl Pipeline for Antrea {
     fn layout(&self, switch: &Switch) -> Result<Layout, PipelineError> {
         self.description().layout(switch)
     }
+
+    fn carrier(&self) -> Carrier {
+        self.carrier
+    }
 }
 
 /// The tables that are watched, in the order of the pipeline. Those between them never end a packet's way.

@@ -104,6 +104,10 @@ impl Pipeline for Description {
             exits,
         })
     }
+
+    fn carrier(&self) -> Carrier {
+        self.carrier
+    }
 }
 
 impl Description {

@@ -10,7 +10,7 @@ use std::fmt;
 pub use antrea::Antrea;
 pub use description::{Description, DetourDescription, ExitDescription, StageDescription, TableName};
 
-use crate::layout::Layout;
+use crate::layout::{Carrier, Layout};
 
 /// Knows a CNI's pipeline, and finds it on a switch.
 ///
@@ -31,6 +31,9 @@ pub trait Pipeline: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`PipelineError`], if this isn't the switch's pipeline.
     fn layout(&self, switch: &Switch) -> Result<Layout, PipelineError>;
+
+    /// How marks travel between its nodes; what [`layout`](Self::layout) says of it, too.
+    fn carrier(&self) -> Carrier;
 }
 
 /// What is known about a switch when its pipeline is looked for.

@@ -9,7 +9,7 @@ use traceflow_openflow::field::Field;
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::FlowMod;
 
-use super::{Flows, priority, set_register, tell_of_the_first};
+use super::{Flows, IPV4, IPV6, priority, set_register, tell_of_the_first};
 use crate::instance::Instance;
 use crate::layout::{Layout, Role};
 
@@ -81,7 +81,7 @@ const NEW: u32 = 0x01;
 const TRACKED: u32 = 0x20;
 
 /// Packets that come in, before any table has noted them.
-fn unmarked(matching: Match, layout: &Layout) -> Match {
+pub(super) fn unmarked(matching: Match, layout: &Layout) -> Match {
     let guard = Field::register(layout.guard_register);
     matching
         .with(Field::register(layout.mark_register), 0)
@@ -89,9 +89,9 @@ fn unmarked(matching: Match, layout: &Layout) -> Match {
 }
 
 /// The packets that a live probe takes, prerequisites first.
-fn packets(wanted: &FlowMatch) -> Match {
+pub(super) fn packets(wanted: &FlowMatch) -> Match {
     let v4 = wanted.family == IpFamily::V4;
-    let mut fields = Match::new().with(Field::OXM_OF_ETH_TYPE, if v4 { 0x0800 } else { 0x86dd });
+    let mut fields = Match::new().with(Field::OXM_OF_ETH_TYPE, if v4 { IPV4 } else { IPV6 });
     if let Some(dscp) = wanted.dscp {
         fields = fields.with(Field::OXM_OF_IP_DSCP, dscp.into());
     }

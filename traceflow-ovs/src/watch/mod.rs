@@ -4,18 +4,21 @@
 //! same table again, where the CNI's own flow now matches. When that returns, the packet's way through this pass is
 //! over, and the verdict table looks which table was the last.
 
+mod carried;
 mod live;
 mod standing;
 
+use traceflow_core::datapath::Mark;
 use traceflow_openflow::action::{Action, Controller, SetField};
 use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::instruction::Instruction;
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::{FlowEntry, FlowFlags, FlowMod};
 
-use crate::instance::{Instance, KIND_MASK, MarkKind, OWNER_MASK};
+use crate::instance::{Instance, KIND_MASK, MARKS, MarkKind, OWNER_MASK};
 use crate::layout::Layout;
 
+pub(crate) use carried::{Arrivals, arrivals};
 pub(crate) use live::{LiveProbe, live};
 pub(crate) use standing::standing;
 
@@ -32,10 +35,18 @@ pub(crate) const EXPIRES: u16 = 60;
 /// Set once the packet was reported, or is known not to have been dropped.
 const SETTLED_BIT: u16 = 31;
 
+/// Set once the packet's DSCP is its mark's.
+const CARRIED_BIT: u16 = 30;
+
+const IPV4: u128 = 0x0800;
+const IPV6: u128 = 0x86dd;
+
 /// Who goes before whom, all of them before the CNI's flows.
 mod priority {
+    /// Packets that were reported and are about to leave for another node.
+    pub(super) const CARRY: u16 = 65_535;
     /// Packets that leave by the first exit; those by the later ones have less, one by one.
-    pub(super) const EXIT: u16 = 65_535;
+    pub(super) const EXIT: u16 = 65_534;
     /// What an injected packet must not do.
     pub(super) const DETOUR: u16 = 65_510;
     /// Marked packets of other nodes.
@@ -171,6 +182,16 @@ impl<'a> Flows<'a> {
         self.marked(value, OWNER_MASK | KIND_MASK, guard, guard_mask)
     }
 
+    /// The same of one mark only, whatever the kind.
+    fn with_mark(&self, mark: Mark, guard: u32, guard_mask: u32) -> Match {
+        self.marked(
+            self.instance.owner() | mark.0 & MARKS,
+            OWNER_MASK | MARKS,
+            guard,
+            guard_mask,
+        )
+    }
+
     fn marked(&self, mark: u32, mark_mask: u32, guard: u32, guard_mask: u32) -> Match {
         let mark_register = Field::register(self.layout.mark_register);
         let guard_register = Field::register(self.layout.guard_register);
@@ -204,6 +225,10 @@ fn resubmit(table: u8) -> Action {
         table: Some(table),
         conntrack: false,
     }
+}
+
+fn set_dscp(dscp: u8) -> Action {
+    Action::SetField(SetField::new(Field::OXM_OF_IP_DSCP, dscp.into()))
 }
 
 fn set_register(register: u8, value: u32) -> Action {

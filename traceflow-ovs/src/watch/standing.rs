@@ -1,11 +1,14 @@
 //! What stands as long as tracing is on: constant in number, shared by all traces.
 
+use traceflow_core::datapath::Mark;
 use traceflow_openflow::action::Action;
 use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::FlowMod;
 
-use super::{EXPIRES, Flows, Punt, SETTLED_BIT, both, priority, resubmit, tell_of_the_first};
+use super::{
+    CARRIED_BIT, EXPIRES, Flows, IPV4, IPV6, Punt, SETTLED_BIT, both, priority, resubmit, set_dscp, tell_of_the_first,
+};
 use crate::instance::{Instance, MARK_BITS, MarkKind, TUNNEL_OWNER_MASK};
 use crate::layout::{Carrier, End, Exit, ExitKind, Layout};
 
@@ -18,6 +21,7 @@ pub(crate) fn standing(layout: &Layout, instance: Instance) -> Vec<FlowMod> {
     for (index, exit) in layout.exits.iter().enumerate() {
         leave(&mut flows, index, exit);
     }
+    carry(&mut flows);
     verdicts(&mut flows);
     tell_of_the_first(&mut flows.flows);
     flows.flows
@@ -99,7 +103,7 @@ fn leave(flows: &mut Flows<'_>, index: usize, exit: &Exit) {
     let reported_and_go_on = reported(&go_on);
     let reported_only = reported(&settle);
     let go_on_alone = reported(&[&exit.load, go_on.as_slice()].concat());
-    for kind in [MarkKind::Injected, MarkKind::Live, MarkKind::DroppedOnly] {
+    for kind in MarkKind::ALL {
         let actions = match (kind, exit.kind) {
             (MarkKind::Injected, ExitKind::Copy) => &settle,
             (_, ExitKind::Copy) => &go_on,
@@ -121,10 +125,27 @@ fn send_along(layout: &Layout) -> Option<Action> {
     })
 }
 
+/// Where DSCP is the carrier: what leaves by a tunnel, and was reported, gets the value of its mark.
+fn carry(flows: &mut Flows<'_>) {
+    let layout = flows.layout;
+    for exit in layout.exits.iter().filter(|exit| exit.kind == ExitKind::Tunnel) {
+        let table = layout.stages[exit.stage].table;
+        for mark in (1..=layout.carrier.marks()).map(Mark) {
+            let Some(dscp) = layout.carrier.dscp(mark) else { return };
+            for ether_type in [IPV4, IPV6] {
+                let marked = flows.with_mark(mark, 1 << SETTLED_BIT, 1 << SETTLED_BIT | 1 << CARRIED_BIT);
+                let matching = both(marked, &exit.matching).with(Field::OXM_OF_ETH_TYPE, ether_type);
+                let actions = vec![set_dscp(dscp), flows.note(CARRIED_BIT), resubmit(table)];
+                flows.push(table, priority::CARRY, matching, actions);
+            }
+        }
+    }
+}
+
 /// A pass that ended at a table where packets only go on if they aren't dropped.
 fn verdicts(flows: &mut Flows<'_>) {
     let layout = flows.layout;
-    let passed = |index: usize| u32::MAX << index;
+    let passed = |index: usize| u32::MAX << index & !(1 << CARRIED_BIT);
     for (index, stage) in layout.stages.iter().enumerate() {
         if stage.end == End::Dropped {
             // This table's bit is set, those of the later ones and that of what is settled aren't.
@@ -185,43 +206,50 @@ mod tests {
             cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x0/0x4000000 actions=set_field:0x4000000/0x4000000->reg11,resubmit(,26),resubmit(,253)
             cookie=0x7466000000000000,table=0,hard_timeout=60,priority=65509,in_port=1,tun_id=0x100000/0xfffffffffff00000,reg10=0x0 actions=move:OXM_OF_TUNNEL_ID[0..23]->NXM_NX_REG10[0..23],set_field:0x7f000000/0xff000000->reg10,resubmit(,0),resubmit(,253)
             cookie=0x7466000000000000,table=8,hard_timeout=60,priority=65510,reg10=0x7f100000/0xfffc0000,reg4=0x30000/0x70000 actions=set_field:0x20000/0x70000->reg4,resubmit(,10)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65535,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65535,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65535,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x0/0xc00000->reg4,set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
-            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65529,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65529,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,10)
-            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65529,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,10)
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1/0xffffffff actions=controller(id=29798,userdata=74.66.01.00.00),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x2/0xfffffffe actions=controller(id=29798,userdata=74.66.01.00.01),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4/0xfffffffc actions=controller(id=29798,userdata=74.66.01.00.02),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x80/0xffffff80 actions=controller(id=29798,userdata=74.66.01.00.07),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65001,reg10=0x7f100000/0xfff00000,reg11=0x100/0xffffff00,reg4=0x20000/0x20000 actions=set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x100/0xffffff00 actions=controller(id=29798,userdata=74.66.01.00.08),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x200/0xfffffe00 actions=controller(id=29798,userdata=74.66.01.00.09),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x2000/0xffffe000 actions=controller(id=29798,userdata=74.66.01.00.0d),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000/0xffffc000 actions=controller(id=29798,userdata=74.66.01.00.0e),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x8000/0xffff8000 actions=controller(id=29798,userdata=74.66.01.00.0f),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x10000/0xffff0000 actions=controller(id=29798,userdata=74.66.01.00.10),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x20000/0xfffe0000 actions=controller(id=29798,userdata=74.66.01.00.11),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x100000/0xfff00000 actions=controller(id=29798,userdata=74.66.01.00.14),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x800000/0xff800000 actions=controller(id=29798,userdata=74.66.01.00.17),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1000000/0xff000000 actions=controller(id=29798,userdata=74.66.01.00.18),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000000/0xfc000000 actions=controller(id=29798,userdata=74.66.01.00.1a),set_field:0x80000000/0x80000000->reg11"#]].assert_eq(&text.join("\n"));
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65534,reg10=0x7f140000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,ct_mark=0x80/0x80 actions=controller(id=29798,userdata=74.66.01.01.00),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65533,reg10=0x7f140000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg4=0x800000/0xc00000 actions=controller(id=29798,userdata=74.66.01.01.01),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x0/0xc00000->reg4,set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65532,reg10=0x7f140000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000,reg1=0x1 actions=controller(id=29798,userdata=74.66.01.01.02),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,move:NXM_NX_REG10[0..23]->OXM_OF_TUNNEL_ID[0..23],resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65531,reg10=0x7f140000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x200000/0x600000 actions=controller(id=29798,userdata=74.66.01.01.03),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65530,reg10=0x7f140000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400800/0x601c00 actions=controller(id=29798,userdata=74.66.01.01.04),set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65529,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65529,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65529,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=26,hard_timeout=60,priority=65529,reg10=0x7f140000/0xfffc0000,reg11=0x0/0x4000000,reg0=0x400000/0x600000 actions=set_field:0x4000000/0x4000000->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,26)
+            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65528,reg10=0x7f100000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65528,reg10=0x7f180000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,10)
+            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65528,reg10=0x7f1c0000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,10)
+            cookie=0x7466000000000000,table=10,hard_timeout=60,priority=65528,reg10=0x7f140000/0xfffc0000,reg11=0x0/0x400,reg0=0x4000/0x4000 actions=controller(id=29798,userdata=74.66.01.01.06),set_field:0x400/0x400->reg11,set_field:0x80000000/0x80000000->reg11,resubmit(,10)
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1/0xbfffffff actions=controller(id=29798,userdata=74.66.01.00.00),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x2/0xbffffffe actions=controller(id=29798,userdata=74.66.01.00.01),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4/0xbffffffc actions=controller(id=29798,userdata=74.66.01.00.02),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x80/0xbfffff80 actions=controller(id=29798,userdata=74.66.01.00.07),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65001,reg10=0x7f100000/0xfff00000,reg11=0x100/0xbfffff00,reg4=0x20000/0x20000 actions=set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x100/0xbfffff00 actions=controller(id=29798,userdata=74.66.01.00.08),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x200/0xbffffe00 actions=controller(id=29798,userdata=74.66.01.00.09),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x2000/0xbfffe000 actions=controller(id=29798,userdata=74.66.01.00.0d),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000/0xbfffc000 actions=controller(id=29798,userdata=74.66.01.00.0e),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x8000/0xbfff8000 actions=controller(id=29798,userdata=74.66.01.00.0f),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x10000/0xbfff0000 actions=controller(id=29798,userdata=74.66.01.00.10),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x20000/0xbffe0000 actions=controller(id=29798,userdata=74.66.01.00.11),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x100000/0xbff00000 actions=controller(id=29798,userdata=74.66.01.00.14),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x800000/0xbf800000 actions=controller(id=29798,userdata=74.66.01.00.17),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1000000/0xbf000000 actions=controller(id=29798,userdata=74.66.01.00.18),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000000/0xbc000000 actions=controller(id=29798,userdata=74.66.01.00.1a),set_field:0x80000000/0x80000000->reg11"#]].assert_eq(&text.join("\n"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use traceflow_core::spec::{CommandLine, Manifest};
 use traceflow_core::trace::Trace;
 use traceflow_core::tracer::{Tracer, TracerBuilder};
 use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
+use traceflow_ovs::layout::Carrier;
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Antrea;
 use traceflow_ovs::{Instance, OvsDatapath, Settings};
@@ -30,6 +31,7 @@ pub(crate) struct World {
     pub(crate) datapaths: Vec<Arc<OvsDatapath>>,
     fabric: Mutex<Fabric>,
     form: Form,
+    carrier: Carrier,
     /// Nodes whose switches were killed.
     dead: Mutex<BTreeSet<NodeName>>,
 }
@@ -60,18 +62,23 @@ impl World {
     }
 
     pub(crate) fn of(cluster: Cluster, form: Form) -> Self {
+        Self::with_carrier(cluster, form, Carrier::TunnelId)
+    }
+
+    pub(crate) fn with_carrier(cluster: Cluster, form: Form, carrier: Carrier) -> Self {
         let nodes = realisation::realise(&cluster).unwrap();
         let fabric = Fabric::start(nodes, FabricSettings::new(form)).unwrap();
         for node in fabric.nodes() {
             forget_soon(&node.ovsdb);
         }
         let cluster = Arc::new(cluster);
-        let datapaths = open(&fabric, &cluster, Instance::new(0));
+        let datapaths = open(&fabric, &cluster, Instance::new(0), carrier);
         Self {
             cluster,
             datapaths,
             fabric: Mutex::new(fabric),
             form,
+            carrier,
             dead: Mutex::default(),
         }
     }
@@ -116,7 +123,7 @@ impl World {
 
     /// New datapaths for the same switches: another tracer's, or those of the next life of ours.
     pub(crate) fn reopened(&self, instance: Instance) -> Vec<Arc<OvsDatapath>> {
-        open(&self.fabric(), &self.cluster, instance)
+        open(&self.fabric(), &self.cluster, instance, self.carrier)
     }
 
     pub(crate) fn tracer(&self) -> Tracer {
@@ -191,18 +198,23 @@ fn forget_soon(database: &Path) {
 }
 
 /// Datapaths of all switches, as `--nodes` opens them.
-pub(crate) fn open(fabric: &Fabric, cluster: &Arc<Cluster>, instance: Instance) -> Vec<Arc<OvsDatapath>> {
+pub(crate) fn open(
+    fabric: &Fabric,
+    cluster: &Arc<Cluster>,
+    instance: Instance,
+    carrier: Carrier,
+) -> Vec<Arc<OvsDatapath>> {
     let nodes = NodeSwitch::read_all(&Text::new("nodes.yaml", fabric.nodes_file())).unwrap();
-    let open = |node: &NodeSwitch| Arc::new(OvsDatapath::open(settings(node, cluster, instance)));
+    let open = |node: &NodeSwitch| Arc::new(OvsDatapath::open(settings(node, cluster, instance, carrier)));
     nodes.iter().map(open).collect()
 }
 
-pub(crate) fn settings(node: &NodeSwitch, cluster: &Arc<Cluster>, instance: Instance) -> Settings {
+pub(crate) fn settings(node: &NodeSwitch, cluster: &Arc<Cluster>, instance: Instance, carrier: Carrier) -> Settings {
     let directory = NodeDirectory::new(node, cluster.clone(), Arc::new(Model(cluster.clone())));
     Settings {
         max_idle: MAX_IDLE,
         give_up: Some(GIVE_UP),
-        ..Settings::of(node, Arc::new(Antrea::default()), Arc::new(directory), instance)
+        ..Settings::of(node, Arc::new(Antrea { carrier }), Arc::new(directory), instance)
     }
 }
 
