@@ -161,22 +161,24 @@ fn kind_of(probe: &Probe) -> MarkKind {
     }
 }
 
-/// What every Open vSwitch can do that has a pipeline with connection tracking.
+/// What every Open vSwitch can do with such a pipeline.
 ///
-/// SCTP is left out: the userspace datapath tracks it by addresses alone, so that one association makes every other
-/// between the same Pods look established, and translates nothing.
+/// SCTP is left out where connections are tracked: the userspace datapath does that by addresses alone, so that one
+/// association makes every other between the same Pods look established, and translates nothing.
 fn capabilities(settings: &Settings) -> Capabilities {
     let carrier = settings.pipeline.carrier();
-    let protocols = (0..=u8::MAX)
-        .map(Protocol)
-        .filter(|&protocol| protocol != Protocol::SCTP);
+    let all_but_sctp = || {
+        (0..=u8::MAX)
+            .map(Protocol)
+            .filter(|&protocol| protocol != Protocol::SCTP)
+    };
     Capabilities {
         inject: true,
         live: true,
         dropped_only: true,
         ipv4: true,
         ipv6: true,
-        protocols: Some(protocols.collect()),
+        protocols: settings.pipeline.is_stateful().then(|| all_but_sctp().collect()),
         marks: carrier.marks(),
         mark_memory: settings.max_idle + Duration::from_secs(1),
         nonce: true,

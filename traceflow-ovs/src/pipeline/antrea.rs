@@ -24,6 +24,10 @@ impl Pipeline for Antrea {
     fn carrier(&self) -> Carrier {
         self.carrier
     }
+
+    fn is_stateful(&self) -> bool {
+        true
+    }
 }
 
 /// The tables that are watched, in the order of the pipeline. Those between them never end a packet's way.

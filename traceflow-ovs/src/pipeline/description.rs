@@ -108,6 +108,10 @@ impl Pipeline for Description {
     fn carrier(&self) -> Carrier {
         self.carrier
     }
+
+    fn is_stateful(&self) -> bool {
+        self.zones != Zones::default()
+    }
 }
 
 impl Description {

@@ -34,6 +34,10 @@ pub trait Pipeline: fmt::Debug + Send + Sync {
 
     /// How marks travel between its nodes; what [`layout`](Self::layout) says of it, too.
     fn carrier(&self) -> Carrier;
+
+    /// Whether packets pass connection tracking. Where they do, SCTP is not traced: Open vSwitch's userspace datapath
+    /// tracks it by its addresses alone and translates nothing.
+    fn is_stateful(&self) -> bool;
 }
 
 /// What is known about a switch when its pipeline is looked for.

@@ -8,4 +8,5 @@
 mod conformance;
 mod demo;
 mod documented;
+mod stateless;
 mod support;
