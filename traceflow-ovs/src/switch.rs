@@ -74,6 +74,8 @@ pub(crate) struct Installed {
     /// What becomes of the DSCP of its packets when they come from another node.
     fate: Option<Fate>,
     flows: Vec<FlowMod>,
+    /// How many of its packets were punted here.
+    punts: u32,
     /// When they are to be gone.
     until: Instant,
 }
@@ -173,7 +175,10 @@ impl Switch {
             observations.insert(1, read::carried(&evidence, self.fate_of(evidence.mark.mark)));
         }
         // Before anybody hears of the packet: who is told that it was seen may ask what it has left.
-        let messages = nonce.map_or_else(Vec::new, |nonce| self.settle_packet(nonce, &evidence));
+        let messages = match nonce {
+            Some(nonce) => self.settle_packet(nonce, &evidence),
+            None => self.count_punt(evidence.mark.mark).into_iter().collect(),
+        };
         self.report(&Report::Seen(Sighting {
             node: self.settings.node.clone(),
             mark: evidence.mark.mark,
@@ -202,6 +207,22 @@ impl Switch {
         now
     }
 
+    /// A live trace follows one packet. Where its end is not seen, the others would be punted until its time is over; a
+    /// flow of many packets must not have them all go through the switch's slow path for that.
+    fn count_punt(&self, mark: Mark) -> Option<Message> {
+        let mut live = self.live();
+        let mut probes = live.iter_mut();
+        let (&trace, installed) = probes.find(|(_, installed)| installed.live && installed.mark == mark)?;
+        installed.punts += 1;
+        if installed.punts != MOST_PUNTS {
+            return None;
+        }
+        tracing::debug!(node = %self.settings.node, %trace, "enough packets were seen; no more are marked");
+        installed.flows.clear();
+        let cookie = self.instance().trace_cookie(trace);
+        Some(Message::FlowMod(delete(cookie, u64::MAX)))
+    }
+
     /// What becomes of the DSCP of packets with this mark that come from another node.
     fn fate_of(&self, mark: Mark) -> Option<Fate> {
         let live = self.live();
@@ -221,6 +242,7 @@ impl Switch {
             live: matches!(probe.kind, ProbeKind::Live { .. }),
             fate: (self.settings.pipeline.carrier() == Carrier::Dscp).then_some(fate),
             flows: flows.to_vec(),
+            punts: 0,
             until: Instant::now() + probe.lifetime.min(LONGEST),
         };
         let mut live = self.live();
@@ -315,6 +337,9 @@ impl Switch {
         tokio::time::sleep(REVALIDATION).await;
     }
 }
+
+/// More of its packets than any live trace needs to see on one node.
+const MOST_PUNTS: u32 = 256;
 
 /// A day is for ever, and leaves room in the arithmetic of time.
 const LONGEST: Duration = Duration::from_secs(86_400);
