@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Config, Connection, Event};
 use traceflow_openflow::message::{
@@ -51,15 +51,15 @@ pub(crate) struct Channel {
 /// How the connection stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
-    /// It isn't there, or not yet, for this reason; it is being opened.
-    Down(Arc<str>),
+    /// It isn't there, or not yet, for this reason and since then; it is being opened.
+    Down(Arc<str>, Instant),
     /// It is there, for the so-manieth time.
     Up(u64),
     /// The switch was given up.
     Gone(Arc<str>),
 }
 
-/// How long a call waits for a connection that is being opened.
+/// How long a connection may be down until calls no longer wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is asked of the task that owns the socket.
@@ -89,7 +89,7 @@ impl Channel {
     /// Starts to open the connection, in a task of the current runtime.
     pub(crate) fn open(opening: Opening) -> Self {
         let (requests, requested) = mpsc::unbounded_channel();
-        let (link, linked) = watch::channel(Link::Down("it was not tried yet".into()));
+        let (link, linked) = watch::channel(Link::Down("it was not tried yet".into(), Instant::now()));
         let keeper = Keeper {
             opening,
             requests: requested,
@@ -108,15 +108,19 @@ impl Channel {
     /// Waits a little for the connection; the number is another after every loss of it.
     pub(crate) async fn up(&self) -> Result<u64, DatapathError> {
         let mut link = self.link.clone();
-        let settled = link.wait_for(|link| !matches!(link, Link::Down(_)));
-        let settled = timeout(PATIENCE, settled).await;
+        let down_since = match &*link.borrow() {
+            Link::Down(_, since) => *since,
+            Link::Up(_) | Link::Gone(_) => Instant::now(),
+        };
+        let settled = link.wait_for(|link| !matches!(link, Link::Down(..)));
+        let settled = timeout_at(down_since + PATIENCE, settled).await;
         let now = match settled {
             Ok(Ok(link)) => link.clone(),
             Ok(Err(_)) | Err(_) => self.link.borrow().clone(),
         };
         match now {
             Link::Up(number) => Ok(number),
-            Link::Down(reason) | Link::Gone(reason) => Err(DatapathError::Unavailable(reason)),
+            Link::Down(reason, _) | Link::Gone(reason) => Err(DatapathError::Unavailable(reason)),
         }
     }
 
@@ -124,7 +128,7 @@ impl Channel {
     pub(crate) fn post(&self, messages: Vec<Message>) -> Result<(), DatapathError> {
         match &*self.link.borrow() {
             Link::Up(_) => {}
-            Link::Down(reason) | Link::Gone(reason) => return Err(DatapathError::Unavailable(reason.clone())),
+            Link::Down(reason, _) | Link::Gone(reason) => return Err(DatapathError::Unavailable(reason.clone())),
         }
         self.requests.send(Request::Post(messages)).map_err(|_| closed())
     }
@@ -255,7 +259,7 @@ impl Keeper {
                 self.link.send_replace(Link::Gone(reason));
                 return;
             }
-            self.link.send_replace(Link::Down(reason.clone()));
+            self.link.send_replace(Link::Down(reason.clone(), down_since));
             if !self.wait(pause, &reason).await {
                 return;
             }

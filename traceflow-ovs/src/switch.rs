@@ -416,7 +416,7 @@ async fn keep(switch: Weak<Switch>) {
             }
             (News::Link | News::Disturbed, Link::Up(number)) => switch.look_after(number).await,
             (News::Time, _) => switch.renew().await,
-            (_, Link::Down(_) | Link::Gone(_)) => {}
+            (_, Link::Down(..) | Link::Gone(_)) => {}
         }
     }
 }
