@@ -139,3 +139,94 @@ fn bytes_that_are_not_text_are_bad_input() {
         run.err
     );
 }
+
+#[test]
+fn words_about_real_switches_go_together() {
+    let words = ["trace", "-S", "pod1", "-D", "pod3"];
+    for (more, mistake) in [
+        (
+            &["--datapath", "ovs"][..],
+            "--datapath ovs needs --nodes FILE, which says where the switches are",
+        ),
+        (
+            &["--nodes", "nodes.yaml"],
+            "--nodes is for real switches; add --datapath ovs, or drop it",
+        ),
+        (
+            &["--instance", "3"],
+            "--instance is for real switches; add --datapath ovs, or drop it",
+        ),
+        (
+            &["--tables", "node-a"],
+            "--tables asks real switches; add --datapath ovs and --nodes FILE, or drop it",
+        ),
+        (
+            &["--datapath", "ovs", "--nodes", "n.yaml", "--send", "pod1->pod3 icmp"],
+            "--send is for simulated workloads; with --datapath ovs let the real ones send once the trace is armed",
+        ),
+        (
+            &["--datapath", "ovs", "--nodes", "n.yaml", "--predict"],
+            "--predict asks the model and no switch; drop it, or drop --datapath ovs and --nodes",
+        ),
+        (
+            &["--datapath", "ovs", "--nodes", "no-such.yaml"],
+            "can't read no-such.yaml: No such file or directory (os error 2)",
+        ),
+    ] {
+        let run = on_demo(&[&words, more].concat());
+        assert_eq!(first_line(&run), format!("error: {mistake}"), "{more:?}");
+    }
+}
+
+#[test]
+fn a_nodes_file_that_contradicts_the_cluster_is_refused() {
+    let folder = tempfile::tempdir().expect("there is a place for temporary files");
+    let file = folder.path().join("nodes.yaml");
+    let path = file.to_str().expect("it is text");
+    let first = "k8s2-md-0-647454fc57-9sf7n";
+    let second = "k8s2-md-0-647454fc57-qpqbg";
+    let refusal = |text: &str| {
+        std::fs::write(&file, text).expect("it can be written");
+        let run = on_demo(&[
+            "trace",
+            "-S",
+            "pod1",
+            "-D",
+            "pod3",
+            "--datapath",
+            "ovs",
+            "--nodes",
+            path,
+        ]);
+        first_line(&run).to_owned()
+    };
+    assert_eq!(
+        refusal("nodes: [{name: node-x, openflow: 'unix:/s'}]"),
+        format!("error: {path}: node node-x is not in the cluster; its nodes are {first}, {second}")
+    );
+    assert_eq!(
+        refusal(&format!(
+            "nodes: [{{name: {first}, openflow: 'unix:/s', pods: [{{pod: default/web, port: 3}}]}}]"
+        )),
+        format!("error: {path}: Pod default/web of node {first} is not in the cluster; check its name and namespace")
+    );
+    assert_eq!(
+        refusal(&format!(
+            "nodes: [{{name: {first}, openflow: 'unix:/s', pods: [{{pod: default/pod3, port: 3}}]}}]"
+        )),
+        format!("error: {path}: Pod default/pod3 is said to be on node {first}, and in the cluster it is on {second}")
+    );
+    assert_eq!(
+        refusal(&format!("nodes: [{{name: {first}, openflow: /s}}]")),
+        format!("error: {path}:1:44: nodes[0].openflow: \"/s\" is not valid; use unix:PATH or tcp:HOST:PORT")
+    );
+    assert_eq!(
+        refusal(&format!(
+            "nodes: [{{name: {first}, openflow: 'unix:/s', pipeline: mine.yaml}}]"
+        )),
+        format!(
+            "error: can't read {}/mine.yaml: No such file or directory (os error 2)",
+            folder.path().display()
+        )
+    );
+}

@@ -62,7 +62,8 @@ fn a_punt_says_what_was_observed() {
          tracer 0: injected packet, mark 1, left by table Output
           SpoofGuard: Forwarded
           NetworkPolicy EgressRule: Forwarded, rule 1 (unknown)
-          Forwarding Output: Forwarded, tunnel to 192.168.11.112
+          L7NetworkPolicy Output: Redirected
+          Forwarding Output: ForwardedOutOfNetwork
     "#]]
     .assert_eq(&run.out);
 }

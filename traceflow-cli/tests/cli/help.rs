@@ -9,6 +9,8 @@ fn help_shows_every_command_and_the_exit_status() {
     for word in [
         "run",
         "trace",
+        "sweep",
+        "decode",
         "Exit status: 0",
         "traceflow trace --cluster examples/demo",
     ] {
@@ -25,12 +27,18 @@ fn no_arguments_show_the_help_and_are_bad_input() {
 
 #[test]
 fn no_line_of_the_examples_is_longer_than_a_terminal_is_wide() {
-    for args in [&["--help"][..], &["trace", "--help"], &["run", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["trace", "--help"],
+        &["run", "--help"],
+        &["sweep", "--help"],
+        &["decode", "--help"],
+    ] {
         let run = traceflow(args);
         let examples = run
             .out
             .lines()
-            .skip_while(|line| !line.starts_with("Examples:") && !line.starts_with("Try"));
+            .skip_while(|line| !line.starts_with("Example") && !line.starts_with("Try"));
         let longest = examples.map(|line| line.chars().count()).max();
         assert!(
             longest.is_some_and(|length| (40..=80).contains(&length)),

@@ -6,6 +6,7 @@ mod demo;
 mod help;
 mod live;
 mod output;
+mod switches;
 
 use std::io::Write;
 use std::path::Path;
@@ -23,20 +24,24 @@ fn traceflow(args: &[&str]) -> Run {
     traceflow_reading("", args)
 }
 
-/// Runs `traceflow` in the repository's root with `input` on standard input.
-fn traceflow_reading(input: &str, args: &[&str]) -> Run {
+/// `traceflow` in the repository's root, with pipes to it.
+fn program() -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the crate is a folder of the workspace");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_traceflow"))
-        .args(args)
+    let mut command = Command::new(env!("CARGO_BIN_EXE_traceflow"));
+    command
         .current_dir(root)
         .env_remove("NO_COLOR")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs `traceflow` in the repository's root with `input` on standard input.
+fn traceflow_reading(input: &str, args: &[&str]) -> Run {
+    let mut child = program().args(args).spawn().expect("the program starts");
     // A program that doesn't read its input closes the pipe, which is its right.
     let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("the program ends");
