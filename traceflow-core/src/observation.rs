@@ -286,6 +286,9 @@ pub struct Observation {
     pub src_pod_ip: Option<IpAddr>,
     /// Why the packet was dropped or rejected (`reason`, a field of ours).
     pub reason: Option<DropReason>,
+    /// What else the backend has to say of it, as a phrase without full stop (`remark`, a field of ours). It is about how
+    /// the packet was observed, not about what was done with it.
+    pub remark: Option<Arc<str>>,
 }
 
 impl Observation {
@@ -308,6 +311,7 @@ impl Observation {
             egress_node: None,
             src_pod_ip: None,
             reason: None,
+            remark: None,
         }
     }
 
@@ -322,6 +326,13 @@ impl Observation {
     #[must_use]
     pub fn by(mut self, policy: PolicyRef) -> Self {
         self.network_policy = Some(policy);
+        self
+    }
+
+    /// The same, with this remark.
+    #[must_use]
+    pub fn remarking(mut self, remark: impl Into<Arc<str>>) -> Self {
+        self.remark = Some(remark.into());
         self
     }
 

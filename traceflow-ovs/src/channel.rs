@@ -168,6 +168,18 @@ impl Channel {
         }
     }
 
+    /// How many flows a table has.
+    pub(crate) async fn count_flows(&self, table: u8) -> Result<u32, DatapathError> {
+        let filter = FlowFilter {
+            table,
+            ..FlowFilter::all()
+        };
+        match self.multipart(MultipartRequest::Aggregate(filter)).await? {
+            MultipartBody::Aggregate(statistics) => statistics.flows.ok_or_else(unexpected),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// The names of the tables.
     pub(crate) async fn tables(&self) -> Result<BTreeMap<u8, String>, DatapathError> {
         match self.multipart(MultipartRequest::TableFeatures).await? {

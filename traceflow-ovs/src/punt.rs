@@ -45,7 +45,7 @@ impl Punted {
             mark: evidence.mark.mark,
             table: stage.name.clone(),
             left,
-            observations: read::observations(&evidence),
+            observations: read::observations(&evidence, &[]),
             packet: evidence.packet,
         })
     }

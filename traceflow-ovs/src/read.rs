@@ -30,22 +30,30 @@ const READERS: [Reader; 12] = [
 
 type Reader = fn(&Evidence<'_>) -> Option<Observation>;
 
-/// By what a packet was known that came from another node, and what became of that.
-pub(crate) fn carried(evidence: &Evidence<'_>, fate: Option<Fate>) -> Observation {
-    let carrier = evidence.layout.carrier.dscp(evidence.mark.mark).unwrap_or_default();
-    let action = match fate {
-        Some(Fate::Kept) | None => "Kept",
-        Some(Fate::Restored) => "Restored",
-        Some(Fate::Cleared) => "Cleared",
-    };
-    Observation::new(Component::Other("Carrier".into()), Action::Other(action.into()))
-        .at(ComponentInfo::Other(format!("DSCP {carrier}").into()))
+/// What a packet-in says was done with the packet on this node, in the order in which it was done; the first one bears
+/// the `remarks` on how it was observed.
+pub(crate) fn observations(evidence: &Evidence<'_>, remarks: &[String]) -> Vec<Observation> {
+    let mut seen: Vec<Observation> = READERS.iter().filter_map(|read| read(evidence)).collect();
+    if let Some(first) = seen.first_mut()
+        && !remarks.is_empty()
+    {
+        first.remark = Some(remarks.join("; ").into());
+    }
+    seen
 }
 
-/// What a packet-in says was done with the packet on this node, in the order in which it was done.
-pub(crate) fn observations(evidence: &Evidence<'_>) -> Vec<Observation> {
-    READERS.iter().filter_map(|read| read(evidence)).collect()
+/// By what a packet was known that came from another node, and what became of that.
+pub(crate) fn carried(dscp: u8, fate: Option<Fate>) -> String {
+    let fate = match fate {
+        Some(Fate::Restored) => "which was then put back to what it was",
+        Some(Fate::Cleared) => "which was then cleared, as nobody knows what it was",
+        Some(Fate::Kept) | None => "as a stranger's may be, so it was handed over",
+    };
+    format!("known by its DSCP {dscp}, {fate}")
 }
+
+/// Nothing of ours is in connection tracking then, and nothing is removed from it.
+pub(crate) const ESTABLISHED: &str = "its 5-tuple is that of a connection of real traffic, which was left alone";
 
 fn received(evidence: &Evidence<'_>) -> Option<Observation> {
     let received = || Observation::new(Component::Forwarding, Action::Received).at(ComponentInfo::Classification);

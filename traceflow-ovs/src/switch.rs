@@ -1,9 +1,10 @@
 //! One switch as a tracer has it: what stands there, what was installed, what is under way; kept alive by one task.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast};
 use tokio::time::Instant;
 use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Probe, ProbeKind, Report, Sighting, TraceId};
@@ -170,10 +171,7 @@ impl Switch {
         }
         let injected = evidence.mark.kind.is_injected();
         let nonce = evidence.packet.nonce.filter(|_| injected);
-        let mut observations = read::observations(&evidence);
-        if layout.carrier == Carrier::Dscp && evidence.arrival == Arrival::Tunnel {
-            observations.insert(1, read::carried(&evidence, self.fate_of(evidence.mark.mark)));
-        }
+        let observations = read::observations(&evidence, &self.remarks(&evidence));
         // Before anybody hears of the packet: who is told that it was seen may ask what it has left.
         let messages = match nonce {
             Some(nonce) => self.settle_packet(nonce, &evidence),
@@ -189,6 +187,19 @@ impl Switch {
             packet: Some(evidence.packet),
         }));
         messages
+    }
+
+    /// What is to be known about how the packet was observed.
+    fn remarks(&self, evidence: &Evidence<'_>) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let dscp = evidence.layout.carrier.dscp(evidence.mark.mark);
+        if let Some(dscp) = dscp.filter(|_| evidence.arrival == Arrival::Tunnel) {
+            remarks.push(read::carried(dscp, self.fate_of(evidence.mark.mark)));
+        }
+        if evidence.mark.kind == MarkKind::Injected && Belongs::of(evidence) == Belongs::ToTraffic {
+            remarks.push(read::ESTABLISHED.to_owned());
+        }
+        remarks
     }
 
     /// What has the switch forget the connection that an injected packet began: now, or when the probe is removed if it
@@ -245,6 +256,11 @@ impl Switch {
             punts: 0,
             until: Instant::now() + probe.lifetime.min(LONGEST),
         };
+        let marks = self.capabilities.marks;
+        if !(1..=marks).contains(&probe.mark.0) {
+            let words = format!("mark {} is none of the {marks} that there are", probe.mark);
+            return Err(DatapathError::Refused(words.into()));
+        }
         let mut live = self.live();
         let same = live
             .iter()
@@ -272,11 +288,15 @@ impl Switch {
         if *standing == Standing::Attached(number) {
             return Ok(());
         }
+        // What a dead tracer left goes first, so that the table which it used is free.
+        *standing = Standing::Nothing;
+        self.channel
+            .perform(vec![self.deletion(Instance::cookie_mask())])
+            .await?;
         let layout = self.find_layout().await?;
         let flows = watch::standing(&layout, self.instance());
         *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(layout));
-        let mut messages = vec![self.deletion(Instance::cookie_mask())];
-        messages.extend(flows.into_iter().map(Message::FlowMod));
+        let messages = flows.into_iter().map(Message::FlowMod).collect();
         self.channel.perform(messages).await?;
         self.live().clear();
         *standing = Standing::Attached(number);
@@ -307,21 +327,26 @@ impl Switch {
 
     async fn find_layout(&self) -> Result<Layout, DatapathError> {
         let tables = self.channel.tables().await?;
-        let foreign = self.channel.flows(0, 0).await?;
-        let taken: BTreeSet<u8> = foreign
-            .iter()
-            .filter(|flow| flow.cookie & Instance::every_cookie().1 != Instance::every_cookie().0)
-            .map(|flow| flow.table)
-            .collect();
-        let free = |table: &u8| !taken.contains(table);
         let switch = TablesAndPorts {
-            free_tables: tables.keys().rev().copied().filter(free).collect(),
+            free_tables: self.free_tables(tables.keys().rev()).await?,
             tables,
             tunnels: self.settings.tunnels.clone(),
             gateway: self.settings.gateway,
         };
         let layout = self.settings.pipeline.layout(&switch);
         layout.map_err(|error| DatapathError::Refused(error.to_string().into()))
+    }
+
+    /// Those of these tables that have no flows. A busy node's flows take megabytes, so they are only counted.
+    async fn free_tables(&self, tables: impl Iterator<Item = &u8>) -> Result<Vec<u8>, DatapathError> {
+        let counts = tables.map(|&table| async move { (table, self.channel.count_flows(table).await) });
+        let mut free = Vec::new();
+        for (table, count) in join_all(counts).await {
+            if count? == 0 {
+                free.push(table);
+            }
+        }
+        Ok(free)
     }
 
     /// Waits until real traffic is sure to meet the flows that are on the switch: a barrier doesn't cover the flow cache.

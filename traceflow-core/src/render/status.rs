@@ -129,6 +129,9 @@ pub struct ObservationStatus {
     /// Why the packet was dropped or rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What else the backend has to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
 }
 
 /// Something that was chosen because it was left open (`status.choices[]`, ours).
@@ -245,6 +248,7 @@ impl From<&Observation> for ObservationStatus {
             egress_node: text(&seen.egress_node),
             src_pod_ip: seen.src_pod_ip,
             reason: text(&seen.reason),
+            remark: text(&seen.remark),
         }
     }
 }

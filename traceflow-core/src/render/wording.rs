@@ -164,6 +164,7 @@ pub(super) fn details(seen: &Observation) -> Vec<String> {
     add(seen.src_pod_ip.map(|address| format!("from Pod {address}")));
     add(seen.dst_mac.map(|mac| format!("MAC {mac}")));
     add(seen.ttl.map(|ttl| format!("TTL {ttl}")));
+    add(seen.remark.as_ref().map(ToString::to_string));
     details
 }
 

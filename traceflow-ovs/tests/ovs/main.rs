@@ -9,5 +9,6 @@ mod bounds;
 mod conformance;
 mod demo;
 mod documented;
+mod neighbours;
 mod stateless;
 mod support;

@@ -156,6 +156,22 @@ impl World {
         Plan::resolve(manifests[0].spec(), &*self.cluster, &mut fastrand::Rng::new()).unwrap()
     }
 
+    /// The connection tracking entries of all nodes.
+    pub(crate) fn conntrack(&self) -> String {
+        let fabric = self.fabric();
+        let dump = |control: &Path| {
+            let mut command = Command::new("ovs-appctl");
+            let output = command
+                .arg("-t")
+                .arg(control)
+                .arg("dpctl/dump-conntrack")
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        fabric.nodes().map(|node| dump(&node.unixctl)).collect()
+    }
+
     /// What is left of ours on any node.
     pub(crate) async fn leftovers(&self) -> Vec<String> {
         let mut lines = Vec::new();
