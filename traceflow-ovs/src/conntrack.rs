@@ -144,13 +144,16 @@ pub(crate) enum Belongs {
     ToNobody,
     /// To real traffic; it is left alone.
     ToTraffic,
+    /// The packet is part of no connection; it begins none, and if it looks like part of one, that is left alone.
+    Nowhere,
 }
 
 impl Belongs {
     pub(crate) fn of(evidence: &Evidence<'_>) -> Self {
         let state = evidence.connection();
-        let tracked = state & ct_state::TRACKED != 0 && state & ct_state::INVALID == 0;
-        if tracked && (state & ct_state::NEW == 0 || state & ct_state::ESTABLISHED != 0) {
+        if state & ct_state::INVALID != 0 {
+            Self::Nowhere
+        } else if state & ct_state::TRACKED != 0 && (state & ct_state::NEW == 0 || state & ct_state::ESTABLISHED != 0) {
             Self::ToTraffic
         } else {
             Self::ToNobody

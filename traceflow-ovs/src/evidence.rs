@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use traceflow_core::packet::{CapturedPacket, IpFamily};
+use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, TcpFlags};
 use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::PacketIn2;
@@ -120,6 +120,18 @@ impl<'a> Evidence<'a> {
     /// The state of the packet's connection, as `ct_state` bits.
     pub(crate) fn connection(&self) -> u32 {
         self.metadata.number(Field::NXM_NX_CT_STATE).unwrap_or_default() as u32
+    }
+
+    /// Whether the packet's TCP flags are those of a connection's first packet, so that only a connection that is open can
+    /// make it invalid.
+    pub(crate) fn could_begin_a_connection(&self) -> bool {
+        matches!(
+            self.packet.transport,
+            CapturedTransport::Tcp {
+                flags: Some(TcpFlags::SYN | TcpFlags::ACK),
+                ..
+            }
+        )
     }
 
     /// The conntrack zone that the packet went through last.

@@ -7,6 +7,7 @@ use traceflow_core::inventory::Owner;
 use traceflow_core::names::ObjectName;
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation};
 
+use crate::conntrack::Belongs;
 use crate::directory::{Direction, Rule};
 use crate::evidence::{Arrival, Ending, Evidence, ct_state};
 use crate::layout::{ExitKind, Role};
@@ -52,8 +53,16 @@ pub(crate) fn carried(dscp: u8, fate: Option<Fate>) -> String {
     format!("known by its DSCP {dscp}, {fate}")
 }
 
-/// Nothing of ours is in connection tracking then, and nothing is removed from it.
-pub(crate) const ESTABLISHED: &str = "its 5-tuple is that of a connection of real traffic, which was left alone";
+/// What is to be said of a real connection that the injected packet met; nothing of that is removed.
+pub(crate) fn other_connection(evidence: &Evidence<'_>) -> Option<&'static str> {
+    match Belongs::of(evidence) {
+        Belongs::ToTraffic => Some("its 5-tuple is that of a connection of real traffic, which was left alone"),
+        Belongs::Nowhere if evidence.could_begin_a_connection() => {
+            Some("its 5-tuple is that of an open connection, whose sequence numbers it does not have")
+        }
+        Belongs::Nowhere | Belongs::ToNobody => None,
+    }
+}
 
 fn received(evidence: &Evidence<'_>) -> Option<Observation> {
     let received = || Observation::new(Component::Forwarding, Action::Received).at(ComponentInfo::Classification);

@@ -196,8 +196,8 @@ impl Switch {
         if let Some(dscp) = dscp.filter(|_| evidence.arrival == Arrival::Tunnel) {
             remarks.push(read::carried(dscp, self.fate_of(evidence.mark.mark)));
         }
-        if evidence.mark.kind == MarkKind::Injected && Belongs::of(evidence) == Belongs::ToTraffic {
-            remarks.push(read::ESTABLISHED.to_owned());
+        if evidence.mark.kind == MarkKind::Injected {
+            remarks.extend(read::other_connection(evidence).map(str::to_owned));
         }
         remarks
     }
@@ -392,7 +392,7 @@ pub(crate) fn delete(cookie: u64, mask: u64) -> FlowMod {
 /// What an injected packet left in connection tracking, unless that is real traffic's.
 fn forgotten(evidence: &Evidence<'_>, begun: Option<Connection>) -> Vec<Message> {
     let zones = &evidence.layout.zones;
-    if Belongs::of(evidence) == Belongs::ToTraffic {
+    if Belongs::of(evidence) != Belongs::ToNobody {
         return Vec::new();
     }
     let here = Connection::in_last_zone(evidence);

@@ -6,6 +6,7 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{MacAddress, Packet, TcpFlags};
 use traceflow_core::tracer::Tracer;
 use traceflow_ovs::Instance;
+use traceflow_sim::Cluster;
 
 use crate::support::World;
 
@@ -34,16 +35,14 @@ async fn two_tracers_at_once_answer_as_if_each_were_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_connection_of_the_same_5_tuple_is_told_and_left_alone() {
+    // pod1 may call pod2 at TCP 80 only; what pod2 sends back may be anything of that connection.
     let world = World::demo(Form::Rootless);
     let (client, server) = (ObjectName::new("default", "pod1"), ObjectName::new("default", "pod2"));
     let packet = |from: u8, to: u8, source, destination, flags| {
-        Packet::ethernet(
-            MacAddress([0x0a, 0x58, 172, 16, 5, from]),
-            MacAddress([0x0a, 0x58, 172, 16, 5, to]),
-        )
-        .ipv4([172, 16, 5, from].into(), [172, 16, 5, to].into())
-        .tcp(source, destination, flags)
-        .unwrap()
+        Packet::ethernet(mac(from), mac(to))
+            .ipv4([172, 16, 5, from].into(), [172, 16, 5, to].into())
+            .tcp(source, destination, flags)
+            .unwrap()
     };
     let handed = |pod: &ObjectName| world.fabric().received(pod).unwrap();
     let (at_server, at_client) = (handed(&server), handed(&client));
@@ -58,9 +57,58 @@ async fn a_real_connection_of_the_same_5_tuple_is_told_and_left_alone() {
     let trace = tracer.trace(plan).await.unwrap();
     tracer.close().await.unwrap();
     let remark = trace.hops[0].observations[0].remark.as_deref().unwrap_or_default();
-    assert!(remark.contains("a connection of real traffic"), "{trace:?}");
+    assert!(
+        remark.contains("an open connection, whose sequence numbers"),
+        "{trace:?}"
+    );
     let tracked = world.conntrack();
     assert!(tracked.contains("sport=40000"), "{tracked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_datagram_of_an_answered_flow_passes_as_part_of_it() {
+    let cluster = Cluster::builder()
+        .node("a")
+        .pod_cidr("172.16.5.0/24")
+        .pod("pod1", "a")
+        .address("172.16.5.11");
+    let world = World::of(
+        cluster.pod("pod2", "a").address("172.16.5.12").build().unwrap(),
+        Form::Rootless,
+    );
+    let (client, server) = (ObjectName::new("default", "pod1"), ObjectName::new("default", "pod2"));
+    let packet = |from: u8, to: u8, source, destination| {
+        Packet::ethernet(mac(from), mac(to))
+            .ipv4([172, 16, 5, from].into(), [172, 16, 5, to].into())
+            .udp(source, destination)
+            .unwrap()
+    };
+    let handed = |pod: &ObjectName| world.fabric().received(pod).unwrap();
+    let (at_server, at_client) = (handed(&server), handed(&client));
+    world.send(&client, &packet(11, 12, 40_000, 53)).unwrap();
+    until(|| handed(&server) > at_server).await;
+    world.send(&server, &packet(12, 11, 53, 40_000)).unwrap();
+    until(|| handed(&client) > at_client).await;
+
+    let tracer = world.tracer();
+    let trace = tracer
+        .trace(world.plan("pod1", "pod2", "udp,udp_src=40000,udp_dst=53"))
+        .await
+        .unwrap();
+    tracer.close().await.unwrap();
+    assert_eq!(trace.verdict.to_string(), "delivered on a");
+    let remark = trace.hops[0].observations[0].remark.as_deref().unwrap_or_default();
+    assert!(
+        remark.contains("a connection of real traffic, which was left alone"),
+        "{trace:?}"
+    );
+    let tracked = world.conntrack();
+    assert!(tracked.contains("sport=40000"), "{tracked}");
+}
+
+/// As the simulator gives them to Pods of these addresses.
+fn mac(last: u8) -> MacAddress {
+    MacAddress([0x0a, 0x58, 172, 16, 5, last])
 }
 
 async fn until(mut holds: impl FnMut() -> bool) {
