@@ -88,7 +88,8 @@ pub(crate) struct NetworkArgs {
     /// For `--datapath ovs`: where each node's switch is, and which of its ports is which Pod's
     #[arg(long, value_name = "FILE")]
     pub(crate) nodes: Option<PathBuf>,
-    /// For `--datapath ovs`: which tracer this is, 0 to 14; tracers that run at the same time need different numbers
+    /// For `--datapath ovs`: which tracer this is, 0 to 14; it takes away what an earlier one of that number left. One that
+    /// nobody uses there is taken if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=i64::from(LAST_INSTANCE)))]
     pub(crate) instance: Option<u8>,
     /// Traffic that the simulated workloads send once the live traces are armed, and again for those that had to queue,

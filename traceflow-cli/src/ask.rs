@@ -75,7 +75,7 @@ fn predicted(network: &Network, question: Question) -> Answer {
 /// Whatever ends it, everything that was put in place is removed first.
 async fn traced(network: &Network, questions: Vec<Question>) -> Result<Vec<Answer>, Failure> {
     let mut signals = Signals::listen().map_err(Failure::Runtime)?;
-    let tracer = network.tracer();
+    let tracer = network.tracer().await?;
     let outcome = tokio::select! {
         answers = answered(&tracer, network, questions) => Ok(answers),
         signal = signals.next() => Err(Failure::Interrupted(signal)),

@@ -25,7 +25,7 @@ impl Datapaths {
         check(args)?;
         Ok(match &args.nodes {
             None => Self::Simulated(Simulation::load(cluster, &args.send, seed)?),
-            Some(nodes) => Self::Switches(Switches::load(nodes, cluster, args.instance.unwrap_or_default())?),
+            Some(nodes) => Self::Switches(Switches::load(nodes, cluster, args.instance)?),
         })
     }
 
@@ -45,10 +45,10 @@ impl Datapaths {
     }
 
     /// One per node. Needs their runtime.
-    pub(crate) fn open(&self) -> Vec<Arc<dyn Datapath>> {
+    pub(crate) async fn open(&self) -> Result<Vec<Arc<dyn Datapath>>, Failure> {
         match self {
-            Self::Simulated(simulation) => simulation.network.datapaths(),
-            Self::Switches(switches) => switches.open(),
+            Self::Simulated(simulation) => Ok(simulation.network.datapaths()),
+            Self::Switches(switches) => switches.open().await,
         }
     }
 

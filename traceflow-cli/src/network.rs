@@ -53,12 +53,13 @@ impl Network {
     }
 
     /// A tracer over all its nodes. Needs the datapaths' runtime.
-    pub(crate) fn tracer(&self) -> Tracer {
-        Tracer::builder(Arc::clone(&self.cluster) as Arc<dyn Inventory>)
+    pub(crate) async fn tracer(&self) -> Result<Tracer, Failure> {
+        let datapaths = self.datapaths.open().await?;
+        let tracer = Tracer::builder(Arc::clone(&self.cluster) as Arc<dyn Inventory>)
             .predictor(self.datapaths.predictor())
-            .datapaths(self.datapaths.open())
-            .seed(self.seed)
-            .start()
+            .datapaths(datapaths)
+            .seed(self.seed);
+        Ok(tracer.start())
     }
 }
 

@@ -11,10 +11,11 @@ use traceflow_core::inventory::Inventory;
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
 use traceflow_openflow::message::PacketIn2;
+use traceflow_ovs::address::Address;
 use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Description;
-use traceflow_ovs::{Instance, OvsDatapath, Settings};
+use traceflow_ovs::{Instance, OvsDatapath, Settings, free_instance};
 use traceflow_sim::{Cluster, policy};
 
 use crate::failure::Failure;
@@ -24,7 +25,8 @@ use crate::files::{label, read_text};
 pub(crate) struct Switches {
     pub(crate) cluster: Arc<Cluster>,
     nodes: Vec<(NodeSwitch, Arc<Description>)>,
-    instance: Instance,
+    /// `None`: whichever is free.
+    instance: Option<Instance>,
     /// The nodes file, as messages call it.
     file: PathBuf,
     recording: Option<Recording>,
@@ -35,7 +37,7 @@ pub(crate) type Recording = Arc<Mutex<Vec<(NodeName, Arc<PacketIn2>)>>>;
 
 impl Switches {
     /// Reads a nodes file and checks it against the cluster.
-    pub(crate) fn load(file: &Path, cluster: &Arc<Cluster>, instance: u8) -> Result<Self, Failure> {
+    pub(crate) fn load(file: &Path, cluster: &Arc<Cluster>, instance: Option<u8>) -> Result<Self, Failure> {
         let nodes = read(file)?;
         for (node, _) in &nodes {
             check(node, cluster).map_err(|mistake| Failure::Usage(format!("{}: {mistake}", label(file))))?;
@@ -53,7 +55,7 @@ impl Switches {
         Ok(Self {
             cluster: Arc::clone(cluster),
             nodes,
-            instance: Instance::new(instance),
+            instance: instance.map(Instance::new),
             file: file.to_owned(),
             recording: None,
         })
@@ -70,17 +72,33 @@ impl Switches {
     }
 
     /// Begins to speak to them. Needs a runtime.
-    pub(crate) fn open(&self) -> Vec<Arc<dyn Datapath>> {
+    pub(crate) async fn open(&self) -> Result<Vec<Arc<dyn Datapath>>, Failure> {
+        let instance = self.instance().await?;
         let open = |(node, pipeline): &(NodeSwitch, Arc<Description>)| {
             let directory = directory(node, &self.cluster);
-            let settings = Settings::of(node, Arc::clone(pipeline) as _, Arc::new(directory), self.instance);
+            let settings = Settings::of(node, Arc::clone(pipeline) as _, Arc::new(directory), instance);
             let datapath = OvsDatapath::open(settings);
             if let Some(recording) = &self.recording {
                 tokio::spawn(keep(node.name.clone(), datapath.packet_ins(), Arc::clone(recording)));
             }
             Arc::new(datapath) as Arc<dyn Datapath>
         };
-        self.nodes.iter().map(open).collect()
+        Ok(self.nodes.iter().map(open).collect())
+    }
+
+    /// The one that was asked for, else one that nobody uses on these switches.
+    async fn instance(&self) -> Result<Instance, Failure> {
+        if let Some(instance) = self.instance {
+            return Ok(instance);
+        }
+        let addresses: Vec<Address> = self.nodes.iter().map(|(node, _)| node.openflow.clone()).collect();
+        free_instance(&addresses).await.ok_or_else(|| {
+            let file = label(&self.file);
+            Failure::Usage(format!(
+                "as many tracers as there can be are at work on these switches, or have died there: wait a minute, or run \
+                 traceflow sweep --nodes {file}, which ends those that are alive, too"
+            ))
+        })
     }
 }
 

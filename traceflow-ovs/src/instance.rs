@@ -148,6 +148,11 @@ impl Instance {
         (number <= LAST_INSTANCE).then(|| Self::with_salt(number, (register >> SALT_SHIFT) as u8))
     }
 
+    /// The number of the tracer whose cookie that is.
+    pub(crate) fn number_in(cookie: u64) -> u8 {
+        (cookie >> 40) as u8
+    }
+
     /// Its number.
     pub fn number(self) -> u8 {
         self.number

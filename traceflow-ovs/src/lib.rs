@@ -61,7 +61,7 @@
 //! | say where switches are and what their pipeline is | [`nodes`], [`Settings`], [`address`] |
 //! | describe a pipeline | [`pipeline`], [`layout`] |
 //! | give names to ports and rules | [`directory`] |
-//! | run several tracers on one switch | [`Instance`] |
+//! | run several tracers on one switch | [`Instance`], [`free_instance`] |
 //! | clean up after a tracer that died | [`sweep()`] |
 //! | see which flows a packet matches | [`ofproto_trace`], [`unixctl`], [`table_names`] |
 //! | read our packet-ins elsewhere | [`Punted`] |
@@ -87,6 +87,7 @@ mod settings;
 mod sweep;
 mod switch;
 mod tables;
+mod tenancy;
 pub mod unixctl;
 mod watch;
 
@@ -96,3 +97,4 @@ pub use punt::Punted;
 pub use settings::Settings;
 pub use sweep::sweep;
 pub use tables::table_names;
+pub use tenancy::free_instance;

@@ -5,7 +5,8 @@ use traceflow_core::datapath::Datapath;
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{MacAddress, Packet, TcpFlags};
 use traceflow_core::tracer::Tracer;
-use traceflow_ovs::Instance;
+use traceflow_ovs::address::Address;
+use traceflow_ovs::{Instance, LAST_INSTANCE, free_instance};
 use traceflow_sim::Cluster;
 
 use crate::support::World;
@@ -118,4 +119,27 @@ async fn until(mut holds: impl FnMut() -> bool) {
         }
     });
     waited.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_takes_nobodys_place() {
+    let world = World::demo(Form::Rootless);
+    let addresses: Vec<Address> = world
+        .fabric()
+        .nodes()
+        .map(|node| Address::from(&*node.openflow))
+        .collect();
+    let mut tracers = Vec::new();
+    for _ in 0..=LAST_INSTANCE {
+        let instance = free_instance(&addresses).await.unwrap();
+        let datapath = world.reopened(instance).remove(0);
+        datapath.attach().await.unwrap();
+        tracers.push((instance.number(), datapath));
+    }
+    tracers.sort_by_key(|(number, _)| *number);
+    let numbers: Vec<u8> = tracers.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (0..=LAST_INSTANCE).collect::<Vec<_>>());
+    assert_eq!(free_instance(&addresses).await, None);
+    tracers[7].1.detach().await.unwrap();
+    assert_eq!(free_instance(&addresses).await.map(Instance::number), Some(7));
 }
