@@ -6,6 +6,7 @@
 
 pub mod callgrind;
 pub mod measure;
+pub mod traces;
 
 mod ours;
 mod peers;
