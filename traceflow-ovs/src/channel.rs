@@ -89,7 +89,7 @@ impl Channel {
     /// Starts to open the connection, in a task of the current runtime.
     pub(crate) fn open(opening: Opening) -> Self {
         let (requests, requested) = mpsc::unbounded_channel();
-        let (link, linked) = watch::channel(Link::Down("it was not tried yet".into(), Instant::now()));
+        let (link, linked) = watch::channel(Link::Down("it is being connected".into(), Instant::now()));
         let keeper = Keeper {
             opening,
             requests: requested,
@@ -616,3 +616,6 @@ impl Calls {
         }
     }
 }
+
+#[cfg(test)]
+mod dialogue;
