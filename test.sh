@@ -38,3 +38,7 @@ step cargo test --workspace --all-features --locked
 RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --all-features --no-deps --locked
 # The fuzz targets live in a workspace of their own; they must at least compile.
 step cargo check --manifest-path fuzz/Cargo.toml --locked
+
+if [ "$(id -u)" != 0 ]; then
+    echo "skipped: the tests with real Pods, for network namespaces need root; rootless switches were tested"
+fi

@@ -189,7 +189,7 @@ pub enum DropReason {
     },
     /// Policies isolate the Pod in this direction and none of their rules allows the packet.
     DefaultIsolation {
-        /// The policies that isolate it, in the order of their names.
+        /// The policies that isolate it, in the order of their names; empty if nobody knows which.
         policies: Arc<[PolicyRef]>,
     },
     /// The source address does not belong to the port that the packet came in by.
@@ -222,6 +222,9 @@ impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PolicyRule { policy } => write!(f, "a rule of {policy} denies it"),
+            Self::DefaultIsolation { policies } if policies.is_empty() => {
+                f.write_str("no rule allows it, and policies isolate the Pod")
+            }
             Self::DefaultIsolation { policies } => {
                 f.write_str("no rule allows it, and the Pod is isolated by ")?;
                 for (i, policy) in policies.iter().enumerate() {

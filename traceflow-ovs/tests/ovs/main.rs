@@ -10,5 +10,6 @@ mod conformance;
 mod demo;
 mod documented;
 mod neighbours;
+mod punts;
 mod stateless;
 mod support;
