@@ -6,6 +6,7 @@
 )]
 
 mod bounds;
+mod carrier;
 mod conformance;
 mod demo;
 mod documented;
