@@ -46,68 +46,70 @@ impl Description {
             None => return Err(BadInput::new("pipeline", missing("a pipeline in the file"))),
         };
         let root = document.root();
-        root.only(&[
-            "stages",
-            "exits",
-            "detours",
-            "registers",
-            "verdictTable",
-            "carrier",
-            "zones",
-        ])?;
-        let stages = root
-            .items("stages")?
-            .map(|field| stage(&field))
-            .collect::<Result<_, _>>()?;
+        root.only(KEYS)?;
+        let stages = list(&root, "stages", stage)?;
         let registers = root.required("registers")?;
-        registers.only(&[
-            "mark",
-            "guard",
-            "outputPort",
-            "egressRule",
-            "ingressRule",
-            "denyingRule",
-            "refusing",
-            "snatMark",
-            "remoteSNAT",
-            "endpointIPv4",
-            "endpointIPv6",
-            "endpointChosen",
-        ])?;
-        let own = |key: &str| registers.required(key)?.integer(0..=LAST_REGISTER);
+        registers.only(REGISTER_KEYS)?;
+        let (mark_register, guard_register) = own_registers(&registers)?;
         let table = |table: Input<'_>| table.integer(0..=LAST_TABLE);
+        let carrier = root
+            .optional("carrier")?
+            .map(|field| read_carrier(&field))
+            .transpose()?;
+        let zones = root.optional("zones")?.map(|field| zones(&field)).transpose()?;
         Ok(Self {
             stages,
-            exits: root
-                .items("exits")?
-                .map(|field| exit(&field))
-                .collect::<Result<_, _>>()?,
-            detours: root
-                .items("detours")?
-                .map(|field| detour(&field))
-                .collect::<Result<_, _>>()?,
+            exits: list(&root, "exits", exit)?,
+            detours: list(&root, "detours", detour)?,
             verdict_table: root.optional("verdictTable")?.map(table).transpose()?,
-            mark_register: own("mark")?,
-            guard_register: match own("guard")? {
-                guard if guard == own("mark")? => {
-                    return Err(registers
-                        .required("guard")?
-                        .invalid("another register than that of the mark"));
-                }
-                guard => guard,
-            },
-            carrier: root
-                .optional("carrier")?
-                .map(|field| read_carrier(&field))
-                .transpose()?
-                .unwrap_or_default(),
-            zones: match root.optional("zones")? {
-                Some(field) => zones(&field)?,
-                None => Zones::default(),
-            },
+            mark_register,
+            guard_register,
+            carrier: carrier.unwrap_or_default(),
+            zones: zones.unwrap_or_default(),
             registers: read_registers(&registers)?,
         })
     }
+}
+
+const KEYS: &[&str] = &[
+    "stages",
+    "exits",
+    "detours",
+    "registers",
+    "verdictTable",
+    "carrier",
+    "zones",
+];
+
+const REGISTER_KEYS: &[&str] = &[
+    "mark",
+    "guard",
+    "outputPort",
+    "egressRule",
+    "ingressRule",
+    "denyingRule",
+    "refusing",
+    "snatMark",
+    "remoteSNAT",
+    "endpointIPv4",
+    "endpointIPv6",
+    "endpointChosen",
+];
+
+/// What `read` makes of each item of the list `key`.
+fn list<T>(field: &Input<'_>, key: &str, read: fn(&Input<'_>) -> Result<T, BadInput>) -> Result<Vec<T>, BadInput> {
+    field.items(key)?.map(|item| read(&item)).collect()
+}
+
+/// The tracer's own two: that of the mark, and the guard.
+fn own_registers(registers: &Input<'_>) -> Result<(u8, u8), BadInput> {
+    let own = |key: &str| registers.required(key)?.integer(0..=LAST_REGISTER);
+    let (mark, guard) = (own("mark")?, own("guard")?);
+    if mark == guard {
+        let guard = registers.required("guard")?;
+        return Err(guard.invalid("another register than that of the mark"));
+    }
+    Ok((mark, guard))
 }
 
 fn missing(remedy: &'static str) -> traceflow_core::input::Problem {
@@ -221,7 +223,7 @@ fn zones(field: &Input<'_>) -> Result<Zones, BadInput> {
 }
 
 fn conditions(field: &Input<'_>, key: &str) -> Result<Vec<Condition>, BadInput> {
-    field.items(key)?.map(|field| condition(&field)).collect()
+    list(field, key, condition)
 }
 
 fn condition(field: &Input<'_>) -> Result<Condition, BadInput> {
