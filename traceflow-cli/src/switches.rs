@@ -1,6 +1,5 @@
 //! Real switches: those of a nodes file, checked against the cluster.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,15 +7,14 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use traceflow_core::datapath::Datapath;
 use traceflow_core::inventory::Inventory;
-use traceflow_core::names::{NodeName, ObjectName};
-use traceflow_core::observation::PolicyRef;
+use traceflow_core::names::NodeName;
 use traceflow_openflow::message::PacketIn2;
 use traceflow_ovs::address::Address;
-use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
+use traceflow_ovs::directory::NodeDirectory;
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Description;
 use traceflow_ovs::{Instance, OvsDatapath, Settings, free_instance};
-use traceflow_sim::{Cluster, policy};
+use traceflow_sim::Cluster;
 
 use crate::failure::Failure;
 use crate::files::{label, read_text};
@@ -144,7 +142,7 @@ pub(crate) fn find(
 
 /// Names for the numbers of a node's switch, from the nodes file and the cluster.
 pub(crate) fn directory(node: &NodeSwitch, cluster: &Arc<Cluster>) -> NodeDirectory {
-    NodeDirectory::new(node, Arc::clone(cluster) as _, Arc::new(Model(Arc::clone(cluster))))
+    NodeDirectory::new(node, Arc::clone(cluster) as _, Arc::clone(cluster) as _)
 }
 
 /// Whether what the nodes file says of a node is so in the cluster.
@@ -175,22 +173,4 @@ fn check(node: &NodeSwitch, cluster: &Cluster) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// What the cluster's model knows beyond names.
-struct Model(Arc<Cluster>);
-
-impl Surroundings for Model {
-    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef> {
-        let direction = match direction {
-            Direction::Ingress => policy::Direction::Ingress,
-            Direction::Egress => policy::Direction::Egress,
-        };
-        self.0.isolating(pod, direction)
-    }
-
-    fn is_pod_range(&self, address: IpAddr) -> bool {
-        let mut ranges = self.0.node_objects().flat_map(|node| &node.pod_cidrs);
-        ranges.any(|range| range.contains(&address))
-    }
 }

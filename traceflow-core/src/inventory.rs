@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::names::{NodeName, ObjectName};
+use crate::observation::PolicyRef;
 use crate::packet::{IpFamily, MacAddress, Protocol};
 
 /// What is known about the cluster's Pods, Services and nodes.
@@ -25,6 +26,26 @@ pub trait Inventory: Send + Sync {
 
     /// The names of all nodes, sorted.
     fn nodes(&self) -> Vec<NodeName>;
+}
+
+/// What a model of the cluster knows beyond names: what a backend says of a packet that it has no name for.
+///
+/// The simulator's cluster implements it. As with an [`Inventory`], every method is a look-up in memory.
+pub trait Surroundings: Send + Sync {
+    /// The policies that isolate the Pod in this direction, by name; none if there are none, or nobody knows them.
+    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef>;
+
+    /// Whether the address lies in a range from which Pods get theirs, whoever has it.
+    fn is_pod_range(&self, address: IpAddr) -> bool;
+}
+
+/// Which way policies look at a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// As what comes to a Pod.
+    Ingress,
+    /// As what a Pod sends.
+    Egress,
 }
 
 /// A Pod, as far as a trace needs it.

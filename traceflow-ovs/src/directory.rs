@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use traceflow_core::inventory::{Inventory, Owner};
+use traceflow_core::inventory::{Direction, Inventory, Owner, Surroundings};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
@@ -48,24 +48,6 @@ pub struct Rule {
     pub policy: PolicyRef,
     /// The rule's name, where rules have names.
     pub name: Option<String>,
-}
-
-/// Which way policies look at a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// As what comes to a Pod.
-    Ingress,
-    /// As what a Pod sends.
-    Egress,
-}
-
-/// What a model of the cluster knows that neither the switch nor an [`Inventory`] tells.
-pub trait Surroundings: Send + Sync {
-    /// As [`Directory::isolating`].
-    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef>;
-
-    /// As [`Directory::is_pod_range`].
-    fn is_pod_range(&self, address: IpAddr) -> bool;
 }
 
 /// A directory made of an inventory, a model, and what a [`NodeSwitch`] lists. Rules can be added while tracing goes on.

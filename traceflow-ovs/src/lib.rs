@@ -9,10 +9,10 @@
 //!
 //! use traceflow_core::datapath::Datapath;
 //! use traceflow_core::input::Text;
-//! use traceflow_core::inventory::Inventory;
+//! use traceflow_core::inventory::{Inventory, Surroundings};
 //! use traceflow_core::plan::Plan;
 //! use traceflow_core::tracer::Tracer;
-//! use traceflow_ovs::directory::{NodeDirectory, Surroundings};
+//! use traceflow_ovs::directory::NodeDirectory;
 //! use traceflow_ovs::nodes::NodeSwitch;
 //! use traceflow_ovs::pipeline::Antrea;
 //! use traceflow_ovs::{Instance, OvsDatapath, Settings};

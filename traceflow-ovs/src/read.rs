@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use traceflow_core::inventory::Owner;
+use traceflow_core::inventory::{Direction, Owner};
 use traceflow_core::names::ObjectName;
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation};
 
 use crate::conntrack::Belongs;
-use crate::directory::{Direction, Rule};
+use crate::directory::Rule;
 use crate::evidence::{Arrival, Ending, Evidence, ct_state};
 use crate::layout::{ExitKind, Role};
 use crate::switch::Fate;

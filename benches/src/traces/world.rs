@@ -1,22 +1,19 @@
 //! The switches, and the packets that cross them.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use testbed::fabric::{Fabric, Form, Settings as FabricSettings};
 use testbed::realisation;
 use traceflow_core::input::Text;
-use traceflow_core::names::ObjectName;
-use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::{Packet, Patch};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_core::spec::CommandLine;
-use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
+use traceflow_ovs::directory::NodeDirectory;
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Antrea;
 use traceflow_ovs::{Instance, OvsDatapath, Settings};
-use traceflow_sim::{Cluster, policy};
+use traceflow_sim::Cluster;
 
 use super::{Failure, Scenario};
 
@@ -52,7 +49,7 @@ impl World {
     pub(super) fn datapaths(&self, instance: Instance) -> Result<Vec<Arc<OvsDatapath>>, Failure> {
         let nodes = NodeSwitch::read_all(&Text::new("nodes.yaml", self.fabric.nodes_file()))?;
         let open = |node: &NodeSwitch| {
-            let surroundings = Arc::new(Model(self.cluster.clone()));
+            let surroundings = self.cluster.clone();
             let directory = Arc::new(NodeDirectory::new(node, self.cluster.clone(), surroundings));
             let settings = Settings::of(node, Arc::new(Antrea::default()), directory, instance);
             Arc::new(OvsDatapath::open(settings))
@@ -177,20 +174,3 @@ spec:
   - from: [{podSelector: {matchLabels: {app: client}}}]
     ports: [{port: 80, protocol: TCP}]
 ";
-
-struct Model(Arc<Cluster>);
-
-impl Surroundings for Model {
-    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef> {
-        let direction = match direction {
-            Direction::Ingress => policy::Direction::Ingress,
-            Direction::Egress => policy::Direction::Egress,
-        };
-        self.0.isolating(pod, direction)
-    }
-
-    fn is_pod_range(&self, address: IpAddr) -> bool {
-        let mut ranges = self.0.node_objects().flat_map(|node| &node.pod_cidrs);
-        ranges.any(|range| range.contains(&address))
-    }
-}

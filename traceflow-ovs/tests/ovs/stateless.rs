@@ -16,7 +16,7 @@ use traceflow_ovs::pipeline::Description;
 use traceflow_ovs::{Instance, OvsDatapath, Settings};
 use traceflow_sim::Cluster;
 
-use crate::support::{Model, path};
+use crate::support::path;
 
 /// Somebody's own pipeline: classify, guard, drop by port, route, put out.
 const PIPELINE: &str = "
@@ -85,7 +85,7 @@ fn stateless() -> Stateless {
     let pipeline = Arc::new(Description::read(&Text::new("pipeline.yaml", PIPELINE)).unwrap());
     let instance = Instance::new(0);
     let open = |node: &NodeSwitch| {
-        let directory = NodeDirectory::new(node, cluster.clone(), Arc::new(Model(cluster.clone())));
+        let directory = NodeDirectory::new(node, cluster.clone(), cluster.clone());
         Arc::new(OvsDatapath::open(Settings::of(
             node,
             pipeline.clone(),

@@ -1,7 +1,7 @@
 //! A cluster on real switches, and a tracer over them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,18 +13,17 @@ use testbed::realisation;
 use traceflow_core::datapath::Datapath;
 use traceflow_core::input::Text;
 use traceflow_core::names::{NodeName, ObjectName};
-use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Packet;
 use traceflow_core::plan::Plan;
 use traceflow_core::spec::{CommandLine, Manifest};
 use traceflow_core::trace::Trace;
 use traceflow_core::tracer::{Tracer, TracerBuilder};
-use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
+use traceflow_ovs::directory::NodeDirectory;
 use traceflow_ovs::layout::Carrier;
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Antrea;
 use traceflow_ovs::{Instance, OvsDatapath, Settings};
-use traceflow_sim::{Cluster, policy};
+use traceflow_sim::Cluster;
 
 pub(crate) struct World {
     pub(crate) cluster: Arc<Cluster>,
@@ -34,25 +33,6 @@ pub(crate) struct World {
     carrier: Carrier,
     /// Nodes whose switches were killed.
     dead: Mutex<BTreeSet<NodeName>>,
-}
-
-/// What the simulator's model knows.
-pub(crate) struct Model(pub(crate) Arc<Cluster>);
-
-impl Surroundings for Model {
-    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef> {
-        let direction = match direction {
-            Direction::Ingress => policy::Direction::Ingress,
-            Direction::Egress => policy::Direction::Egress,
-        };
-        self.0.isolating(pod, direction)
-    }
-
-    fn is_pod_range(&self, address: IpAddr) -> bool {
-        self.0
-            .node_objects()
-            .any(|node| node.pod_cidrs.iter().any(|range| range.contains(&address)))
-    }
 }
 
 impl World {
@@ -226,7 +206,7 @@ pub(crate) fn open(
 }
 
 pub(crate) fn settings(node: &NodeSwitch, cluster: &Arc<Cluster>, instance: Instance, carrier: Carrier) -> Settings {
-    let directory = NodeDirectory::new(node, cluster.clone(), Arc::new(Model(cluster.clone())));
+    let directory = NodeDirectory::new(node, cluster.clone(), cluster.clone());
     Settings {
         max_idle: MAX_IDLE,
         give_up: Some(GIVE_UP),

@@ -2,10 +2,14 @@
 
 use std::net::IpAddr;
 
-use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort};
+use traceflow_core::inventory::{
+    Direction, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort, Surroundings,
+};
 use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::observation::PolicyRef;
 
 use super::{Cluster, Holder};
+use crate::policy;
 
 impl Inventory for Cluster {
     fn pod(&self, name: &ObjectName) -> Option<PodEntry> {
@@ -49,6 +53,20 @@ impl Inventory for Cluster {
 
     fn nodes(&self) -> Vec<NodeName> {
         self.nodes.iter().map(|record| record.node.name.clone()).collect()
+    }
+}
+
+impl Surroundings for Cluster {
+    fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef> {
+        let direction = match direction {
+            Direction::Ingress => policy::Direction::Ingress,
+            Direction::Egress => policy::Direction::Egress,
+        };
+        Self::isolating(self, pod, direction)
+    }
+
+    fn is_pod_range(&self, address: IpAddr) -> bool {
+        self.node_of_range(address).is_some()
     }
 }
 

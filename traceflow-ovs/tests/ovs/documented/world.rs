@@ -12,14 +12,16 @@ use testbed::fabric::{Fabric, Form, Settings as FabricSettings};
 use testbed::realisation::{Gateway, NodeRealisation, PodPort, Program, RuleId};
 use traceflow_core::datapath::{Datapath, Mark, Probe, ProbeKind, Report, TraceId};
 use traceflow_core::input::Text;
-use traceflow_core::inventory::{Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort};
+use traceflow_core::inventory::{
+    Direction, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort, Surroundings,
+};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{Observation, PolicyKind, PolicyRef};
 use traceflow_core::packet::{IpBuilder, IpFamily, Ipv4Header, MacAddress, Packet, Protocol, TcpFlags};
 use traceflow_core::plan::{FlowMatch, Plan, Question};
 use traceflow_core::trace::{Trace, Verdict};
 use traceflow_core::tracer::Tracer;
-use traceflow_ovs::directory::{Direction, NodeDirectory, Surroundings};
+use traceflow_ovs::directory::NodeDirectory;
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Antrea;
 use traceflow_ovs::{Instance, OvsDatapath, Settings};
