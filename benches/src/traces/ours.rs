@@ -13,8 +13,9 @@ use super::Failure;
 use super::figures::Turn;
 use super::world::{Packets, SourcePorts, World};
 
+#[derive(Clone)]
 pub(super) struct Ours {
-    tracer: Tracer,
+    tracer: Arc<Tracer>,
     sources: Arc<SourcePorts>,
 }
 
@@ -26,12 +27,19 @@ impl Ours {
             .datapaths(datapaths.map(|datapath| datapath as Arc<dyn Datapath>))
             .start();
         Ok(Self {
-            tracer,
+            tracer: Arc::new(tracer),
             sources: world.sources.clone(),
         })
     }
 
+    /// In a task, as a program would that has other things to do: what wakes a runtime's outermost future goes by the
+    /// system.
     pub(super) async fn trace(&self, packets: &Packets, in_flight: usize, traces: usize) -> Result<Turn, Failure> {
+        let (ours, packets) = (self.clone(), packets.clone());
+        tokio::spawn(async move { ours.turn(&packets, in_flight, traces).await }).await?
+    }
+
+    async fn turn(&self, packets: &Packets, in_flight: usize, traces: usize) -> Result<Turn, Failure> {
         let begun = Instant::now();
         let times = stream::iter(0..traces)
             .map(|_| self.one(packets))
@@ -57,6 +65,7 @@ impl Ours {
     }
 
     pub(super) async fn close(self) -> Result<(), Failure> {
-        Ok(self.tracer.close().await?)
+        let tracer = Arc::try_unwrap(self.tracer).map_err(|_| "a turn isn't over")?;
+        Ok(tracer.close().await?)
     }
 }
