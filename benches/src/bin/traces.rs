@@ -25,8 +25,8 @@ fn main() -> ExitCode {
         },
     );
     println!(
-        "{:<13} {:>9}  {:<22} {:>9} {:>9} {:>9}  ours takes, and does",
-        "to", "in flight", "who", "median us", "p99 us", "traces/s"
+        "{:<13} {:>9}  {:<22} {:>9} {:>9} {:>9} {:>9}  ours takes, and does",
+        "to", "in flight", "who", "p10 us", "median us", "p99 us", "traces/s"
     );
     let mut all_met = true;
     let measured = measure(amount, |round| all_met &= print(&round));
@@ -68,9 +68,10 @@ fn print(round: &Round) -> bool {
             );
         }
         println!(
-            "{:<13} {:>9}  {contestant:<22} {:>9.1} {:>9.1} {:>9.0}  {beside}",
+            "{:<13} {:>9}  {contestant:<22} {:>9.1} {:>9.1} {:>9.1} {:>9.0}  {beside}",
             round.scenario.name,
             round.in_flight,
+            figures.quick(),
             figures.median(),
             figures.slow(),
             figures.throughput(),
