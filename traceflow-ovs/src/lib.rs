@@ -84,6 +84,7 @@ pub mod pipeline;
 mod punt;
 mod read;
 mod settings;
+mod settling;
 mod sweep;
 mod switch;
 mod tables;

@@ -21,6 +21,7 @@ use crate::layout::{Carrier, Layout};
 use crate::pipeline::Switch as TablesAndPorts;
 use crate::read;
 use crate::settings::Settings;
+use crate::settling::Settling;
 use crate::unixctl::Unixctl;
 use crate::watch;
 
@@ -30,6 +31,7 @@ pub(crate) struct Switch {
     pub(crate) capabilities: Capabilities,
     pub(crate) channel: Channel,
     pub(crate) unixctl: Option<Unixctl>,
+    settling: Settling,
     pub(crate) flights: Flights,
     /// Where everything is; known once the switch was attached.
     layout: RwLock<Option<Arc<Layout>>>,
@@ -99,6 +101,7 @@ impl Switch {
                     .unixctl
                     .clone()
                     .map(|address| Unixctl::new(address, UNIXCTL_PATIENCE)),
+                settling: Settling::default(),
                 flights: Flights::new(settings.window),
                 layout: RwLock::default(),
                 standing: AsyncMutex::new(Standing::Nothing),
@@ -351,6 +354,10 @@ impl Switch {
 
     /// Waits until real traffic is sure to meet the flows that are on the switch: a barrier doesn't cover the flow cache.
     pub(crate) async fn settle(&self) {
+        self.settling.settle(|| self.wait_for_flow_cache()).await;
+    }
+
+    async fn wait_for_flow_cache(&self) {
         if let Some(unixctl) = &self.unixctl {
             match unixctl.revalidator_wait().await {
                 Ok(()) => return,
