@@ -121,9 +121,9 @@ impl Workloads for Pods {
 async fn keeps_the_promises(form: Form, carrier: Carrier) {
     let world = Arc::new(World::with_carrier(cluster(), form, carrier));
     let suite = Suite {
-        patience: Duration::from_secs(5),
+        patience: Duration::from_secs(12),
         quiet: Duration::from_millis(100),
-        limit: Duration::from_secs(120),
+        limit: Duration::from_secs(180),
         only: std::env::var("TRACEFLOW_CONFORMANCE").unwrap_or_default(),
         ..Suite::default()
     };

@@ -181,8 +181,8 @@ fn send_raw(packet: &Packet) -> std::io::Result<()> {
 /// So that marks needn't rest for long.
 const MAX_IDLE: Duration = Duration::from_secs(1);
 
-/// Longer than a restart takes.
-const GIVE_UP: Duration = Duration::from_secs(3);
+/// Longer than a restart takes on a busy machine.
+const GIVE_UP: Duration = Duration::from_secs(8);
 
 fn forget_soon(database: &Path) {
     let set = format!("other_config:max-idle={}", MAX_IDLE.as_millis());
