@@ -31,8 +31,8 @@ pub struct OvsDatapath {
 impl OvsDatapath {
     /// Begins to speak to the switch, in tasks of the current runtime; they end when the value is dropped.
     ///
-    /// On a runtime of the current thread traces are quicker by a quarter than on one of several threads; see
-    /// `benches/README.md`.
+    /// On a runtime of the current thread traces are quicker than on one of several threads, as no other thread has to be
+    /// woken; `benches/README.md` has figures.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
