@@ -319,10 +319,7 @@ impl Driver {
                     self.handle_call(call);
                 }
                 Some(done) = self.running.next() => self.handle_done(done),
-                Some((node, report)) = self.reports.next() => match report {
-                    Some(report) => self.handle_report(&node, report),
-                    None => self.handle_gone(&node),
-                },
+                Some((node, report)) = self.reports.next() => self.handle_word(&node, report),
                 () = sleep_until(due) => self.sessions.handle_timeout(now()),
             }
         }
@@ -341,6 +338,13 @@ impl Driver {
                 self.sessions.handle_close(now());
             }
             None => self.sessions.handle_close(now()),
+        }
+    }
+
+    fn handle_word(&mut self, node: &NodeName, report: Option<Report>) {
+        match report {
+            Some(report) => self.handle_report(node, report),
+            None => self.handle_gone(node),
         }
     }
 
@@ -372,7 +376,20 @@ impl Driver {
             Ok(_) => tracing::debug!(parent: &span, %node, %task, "done"),
             Err(error) => tracing::warn!(parent: &span, %node, %task, %error, "failed"),
         }
+        if matches!(task, Task::Remove(_)) {
+            self.hear_out();
+        }
         self.sessions.handle_result(order, result, now());
+    }
+
+    /// A removal may be the last that a trace waits for: what the datapaths have said before its end belongs to the answer.
+    fn hear_out(&mut self) {
+        for _ in 0..BACKLOG {
+            let Some(Some((node, report))) = self.reports.next().now_or_never() else {
+                return;
+            };
+            self.handle_word(&node, report);
+        }
     }
 
     fn carry_out_orders(&mut self) {

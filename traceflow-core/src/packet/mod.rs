@@ -196,6 +196,34 @@ impl IcmpHeader {
     }
 }
 
+impl Packet {
+    /// The same packet with the ends that it was seen with, after translation; as it is where they are of another family
+    /// or kind.
+    pub(crate) fn with_ends_of(mut self, seen: &CapturedPacket) -> Self {
+        match (&mut self.ip, seen.source, seen.destination) {
+            (IpHeader::V4(header), IpAddr::V4(from), IpAddr::V4(to)) => {
+                (header.source, header.destination) = (from, to);
+            }
+            (IpHeader::V6(header), IpAddr::V6(from), IpAddr::V6(to)) => {
+                (header.source, header.destination) = (from, to);
+            }
+            _ => return self,
+        }
+        if let (
+            Transport::Tcp {
+                source, destination, ..
+            }
+            | Transport::Udp { source, destination }
+            | Transport::Sctp { source, destination },
+            Some(ports),
+        ) = (&mut self.transport, seen.transport.ports())
+        {
+            (*source, *destination) = ports;
+        }
+        self
+    }
+}
+
 impl Transport {
     /// The protocol number.
     pub fn protocol(&self) -> Protocol {

@@ -51,7 +51,8 @@ fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName
         return verdict;
     }
     let matched = findings.matched.unwrap_or(0);
-    if dropped_only(findings) && matched > 0 {
+    let troubles = troubles_with_failed_removals(findings);
+    if dropped_only(findings) && matched > 0 && !troubles.any() {
         return Verdict::NoneDropped { passed: matched };
     }
     let prediction = findings.setup.predicted();
@@ -59,11 +60,24 @@ fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName
         path,
         start: findings.start,
         live: matches!(findings.setup.plan.question, Question::Live { .. }),
+        dropped_only: dropped_only(findings),
         matched,
         not_watched,
-        troubles: findings.troubles,
+        troubles: &troubles,
         prediction: prediction.filter(|prediction| !chose_otherwise(prediction, &path.hops)),
     })))
+}
+
+/// A node that can't be cleaned up may well have been silent for the same reason.
+fn troubles_with_failed_removals(findings: &Findings<'_>) -> Troubles {
+    let mut troubles = findings.troubles.clone();
+    for (node, removal) in findings.removals {
+        if let Removal::GivenUp(error) = removal {
+            let error = || error.to_string().into();
+            troubles.failed.entry(node.clone()).or_insert_with(error);
+        }
+    }
+    troubles
 }
 
 fn dropped_only(findings: &Findings<'_>) -> bool {

@@ -1,11 +1,14 @@
 //! The one way out: whatever was touched is removed before the trace is over.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::attempt::Attempt;
+use super::listening::best;
 use super::single::{Conclusion, Phase, Session};
 use super::work::{REMOVAL_PATIENCE, Removal, Work, no_answer};
 use super::{Progress, Task};
-use crate::datapath::{DatapathError, Removed};
+use crate::datapath::{DatapathError, Probe, ProbeKind, Removed};
 use crate::names::NodeName;
 
 impl Session {
@@ -33,7 +36,24 @@ impl Session {
 
     fn remove(&mut self, node: NodeName, n: u8, now: Instant) {
         self.removals.insert(node.clone(), Removal::begin(n, now));
-        self.command(node, Task::Remove(self.probe.clone()));
+        let probe = self.probe_on(&node);
+        self.command(node, Task::Remove(probe));
+    }
+
+    /// What is to be removed from a node. A packet that was translated came to later nodes with other ends, by which
+    /// alone they know what it left.
+    fn probe_on(&self, node: &NodeName) -> Arc<Probe> {
+        let seen = best(&self.attempts).and_then(Attempt::captured);
+        match (&self.probe.kind, seen.and_then(|seen| seen.packet.as_ref())) {
+            (ProbeKind::Injected { pod, packet }, Some(seen)) if self.start.as_ref() != Some(node) => {
+                let (pod, packet) = (pod.clone(), packet.clone().with_ends_of(seen));
+                Arc::new(Probe {
+                    kind: ProbeKind::Injected { pod, packet },
+                    ..(*self.probe).clone()
+                })
+            }
+            _ => self.probe.clone(),
+        }
     }
 
     pub(super) fn handle_removed(&mut self, node: &NodeName, result: Result<Removed, DatapathError>, now: Instant) {

@@ -18,6 +18,13 @@ pub(crate) struct Troubles {
     pub(crate) lost: BTreeMap<NodeName, u64>,
 }
 
+impl Troubles {
+    /// Whether anything went wrong, so that something may have been missed.
+    pub(crate) fn any(&self) -> bool {
+        !(self.failed.is_empty() && self.restarted.is_empty() && self.lost.is_empty())
+    }
+}
+
 /// The end of the path; `None` if it wasn't seen.
 pub(crate) fn ending(hops: &[Hop]) -> Option<Verdict> {
     let hop = hops.last()?;
@@ -42,6 +49,8 @@ pub(crate) struct Evidence<'a> {
     /// The node where the packet should have been seen first, if there is one such.
     pub(crate) start: Option<&'a NodeName>,
     pub(crate) live: bool,
+    /// Only a drop was asked for.
+    pub(crate) dropped_only: bool,
     /// Real packets that matched, as far as the datapaths count them.
     pub(crate) matched: u64,
     pub(crate) not_watched: &'a BTreeSet<NodeName>,
@@ -56,6 +65,8 @@ pub(crate) fn silence(evidence: &Evidence<'_>) -> Silence {
     let mut causes = Causes::default();
     if evidence.live && last_hop.is_none() && evidence.matched == 0 {
         causes.of_no_traffic(evidence);
+    } else if evidence.dropped_only && last_hop.is_none() && evidence.troubles.any() {
+        causes.of_all_nodes(evidence.troubles);
     } else {
         causes.of_loss(evidence, last_hop.map(|hop| &hop.node), expected_next.as_ref());
     }
@@ -347,6 +358,7 @@ mod tests {
                 path: &self.path,
                 start: Some(&start),
                 live: self.live,
+                dropped_only: false,
                 matched: self.matched,
                 not_watched: &self.not_watched,
                 troubles: &self.troubles,

@@ -11,7 +11,7 @@ use traceflow_core::datapath::{
 use traceflow_core::observation::Observation;
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, Nonce};
 use traceflow_core::plan::{Plan, Question};
-use traceflow_core::session::{Event, Order, Progress, Request, Sessions, Task, Watch};
+use traceflow_core::session::{Command, Event, Order, Progress, Request, Sessions, Task, Watch};
 use traceflow_core::trace::{Cause, Hop, Prediction, Trace, Unpredictable, Verdict};
 
 use crate::support::{
@@ -466,6 +466,49 @@ fn a_restart_of_the_source_is_followed_by_the_second_packet_at_once() {
 }
 
 #[test]
+fn a_node_that_can_not_be_cleaned_up_is_blamed_for_its_silence() {
+    let mut desk = injected();
+    desk.see(1, 0, &[tunnel_to(2)]);
+    desk.pass(1);
+    desk.do_all(&["inject"]);
+    desk.pass(20);
+    desk.end_next(Ok(Removed::default()));
+    for _ in 0..3 {
+        assert_eq!(desk.ordered(), ["remove n2"]);
+        desk.end_next(Err(unavailable()));
+        desk.pass(1);
+    }
+    let Verdict::Unanswered(silence) = desk.answer().verdict else {
+        panic!("it was silent")
+    };
+    let failed = Cause::NodeFailed {
+        node: node(2),
+        error: unavailable().to_string().into(),
+    };
+    assert_eq!(silence.causes[0], failed);
+}
+
+#[test]
+fn a_translated_packet_is_removed_from_later_nodes_as_it_came_there() {
+    let mut desk = injected();
+    let mut translated = captured(2, 1);
+    translated.destination = [10, 0, 9, 9].into();
+    desk.see_captured(1, translated.clone(), &[tunnel_to(2)]);
+    desk.see(2, 0, &[received(), dropped()]);
+    let removed: Vec<_> = desk.orders.iter().map(|order| &order.command).collect();
+    let destination = |command: &Command| match &command.task {
+        Task::Remove(probe) => match &probe.kind {
+            ProbeKind::Injected { packet, .. } => packet.ip.destination(),
+            ProbeKind::Live { .. } => panic!("it was injected"),
+        },
+        task => panic!("{task} instead of remove"),
+    };
+    assert_eq!((removed[0].node.clone(), removed[1].node.clone()), (node(1), node(2)));
+    assert_ne!(destination(removed[0]), translated.destination);
+    assert_eq!(destination(removed[1]), translated.destination);
+}
+
+#[test]
 fn lost_reports_are_counted_and_blamed() {
     let mut desk = injected();
     desk.see(1, 0, &[tunnel_to(2)]);
@@ -690,6 +733,23 @@ fn where_only_drops_count_packets_that_passed_are_counted() {
     desk.end_next(Ok(Removed { matched: Some(3) }));
     desk.end_next(Ok(Removed { matched: Some(0) }));
     assert_eq!(desk.answer().verdict, Verdict::NoneDropped { passed: 3 });
+}
+
+#[test]
+fn where_evidence_was_lost_nobody_can_say_that_none_was_dropped() {
+    let mut desk = live(true);
+    desk.report(2, Report::Lost { count: 1 });
+    desk.pass(20);
+    desk.end_next(Ok(Removed { matched: Some(3) }));
+    desk.end_next(Ok(Removed { matched: Some(0) }));
+    let Verdict::Unanswered(silence) = desk.answer().verdict else {
+        panic!("it was silent")
+    };
+    let (node, count) = (node(2), 1);
+    assert!(
+        silence.causes.contains(&Cause::ReportsLost { node, count }),
+        "{silence:?}"
+    );
 }
 
 #[test]

@@ -39,6 +39,7 @@ enum Failing {
     Nothing,
     Inject,
     RemoveOnTheFarNode,
+    LossIsFoundByTheRemoval,
     InstallForEver,
     InjectByPanic,
     ReportsEndOnTheFarNode,
@@ -142,6 +143,9 @@ impl Datapath for Port {
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
         if self.0.fails == Failing::RemoveOnTheFarNode && self.1 == 1 {
             return Err(DatapathError::Unavailable("gone".into()));
+        }
+        if self.0.fails == Failing::LossIsFoundByTheRemoval && self.1 == 1 {
+            self.0.nodes[1].reports.send(&Report::Lost { count: 2 });
         }
         self.note("probe", Some(probe.trace), false);
         Ok(Removed::default())
@@ -270,6 +274,17 @@ async fn a_node_that_can_not_be_cleaned_up_is_named() {
         "{:?}",
         trace.notes
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_out_while_removing_belongs_to_the_answer() {
+    let wire = Wire::new(capable(), 2, Failing::LossIsFoundByTheRemoval);
+    let trace = wire.tracer().trace(inject_to(2, 1000)).await.unwrap();
+    let Verdict::Unanswered(silence) = trace.verdict else {
+        panic!("{:?}", trace.verdict)
+    };
+    let (node, count) = (node(2), 2);
+    assert_eq!(silence.causes[0], Cause::ReportsLost { node, count });
 }
 
 #[tokio::test(start_paused = true)]
