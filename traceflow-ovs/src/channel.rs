@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Config, Connection, Event};
@@ -46,6 +46,8 @@ pub(crate) enum Said {
 pub(crate) struct Channel {
     requests: mpsc::UnboundedSender<Request>,
     link: watch::Receiver<Link>,
+    /// Somebody waits for the connection.
+    wanted: Arc<Notify>,
 }
 
 /// How the connection stands.
@@ -61,6 +63,9 @@ pub(crate) enum Link {
 
 /// How long a connection may be down until calls no longer wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long one try to connect takes, most likely.
+const ONE_TRY: Duration = Duration::from_millis(500);
 
 /// What is asked of the task that owns the socket.
 #[derive(Debug)]
@@ -90,14 +95,20 @@ impl Channel {
     pub(crate) fn open(opening: Opening) -> Self {
         let (requests, requested) = mpsc::unbounded_channel();
         let (link, linked) = watch::channel(Link::Down("it is being connected".into(), Instant::now()));
+        let wanted = Arc::<Notify>::default();
         let keeper = Keeper {
             opening,
+            wanted: wanted.clone(),
             requests: requested,
             link,
             opened: 0,
         };
         tokio::spawn(keeper.keep());
-        Self { requests, link: linked }
+        Self {
+            requests,
+            link: linked,
+            wanted,
+        }
     }
 
     /// How the connection stands, now and later.
@@ -108,10 +119,18 @@ impl Channel {
     /// Waits a little for the connection; the number is another after every loss of it.
     pub(crate) async fn up(&self) -> Result<u64, DatapathError> {
         let mut link = self.link.clone();
-        let down_since = match &*link.borrow() {
+        let now = Instant::now();
+        let down_since = match &*link.borrow_and_update() {
             Link::Down(_, since) => *since,
-            Link::Up(_) | Link::Gone(_) => Instant::now(),
+            Link::Up(_) | Link::Gone(_) => now,
         };
+        if matches!(*link.borrow(), Link::Down(..)) {
+            self.wanted.notify_one();
+        }
+        if down_since + PATIENCE <= now {
+            // Nobody waits for a switch that is down for so long; but it may be back, and the next try may be far off.
+            let _ = timeout(ONE_TRY, link.changed()).await;
+        }
         let settled = link.wait_for(|link| !matches!(link, Link::Down(..)));
         let settled = timeout_at(down_since + PATIENCE, settled).await;
         let now = match settled {
@@ -121,6 +140,18 @@ impl Channel {
         match now {
             Link::Up(number) => Ok(number),
             Link::Down(reason, _) | Link::Gone(reason) => Err(DatapathError::Unavailable(reason)),
+        }
+    }
+
+    /// Waits a little for the connection and posts messages; once more, if the connection was lost in that very moment.
+    pub(crate) async fn post_when_up(&self, messages: Vec<Message>) -> Result<(), DatapathError> {
+        self.up().await?;
+        match self.post(messages.clone()) {
+            Err(DatapathError::Unavailable(_)) => {
+                self.up().await?;
+                self.post(messages)
+            }
+            posted => posted,
         }
     }
 
@@ -203,6 +234,7 @@ fn closed() -> DatapathError {
 /// The task that owns the socket.
 struct Keeper {
     opening: Opening,
+    wanted: Arc<Notify>,
     requests: mpsc::UnboundedReceiver<Request>,
     link: watch::Sender<Link>,
     opened: u64,
@@ -210,7 +242,7 @@ struct Keeper {
 
 /// Between two tries; the first comes at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long one try may take.
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -279,7 +311,7 @@ impl Keeper {
         }
     }
 
-    /// Refuses what is asked meanwhile; false if nobody will ask any more.
+    /// Until the next try is due or somebody waits for it. Refuses what is asked meanwhile; false if nobody will ask any more.
     async fn wait(&mut self, pause: Duration, reason: &Arc<str>) -> bool {
         let until = Instant::now() + pause;
         loop {
@@ -288,6 +320,7 @@ impl Keeper {
                     Some(request) => request.refuse(reason),
                     None => return false,
                 },
+                () = self.wanted.notified() => return true,
                 () = sleep_until(until) => return true,
             }
         }

@@ -16,7 +16,7 @@ use crate::conntrack::Connection;
 use crate::instance::{MarkKind, WireMark};
 use crate::layout::{Carrier, Layout};
 use crate::settings::Settings;
-use crate::switch::{Switch, delete, expiry};
+use crate::switch::{Left, Switch, delete, expiry};
 use crate::watch::{self, Arrivals, LiveProbe};
 
 /// Traces packets through one node's Open vSwitch, over OpenFlow.
@@ -100,6 +100,7 @@ impl OvsDatapath {
         if known.is_some() {
             // Packets of the flow cache are counted when it is gone through.
             switch.settle().await;
+            switch.find_losses().await?;
             matched = self.matched(probe).await?;
         }
         switch.channel.perform(vec![self.deletion(probe)]).await?;
@@ -111,10 +112,8 @@ impl OvsDatapath {
         let Ok(layout) = switch.layout() else {
             return Ok(Removed::default());
         };
-        let messages = self.traces_of(probe, packet, &layout);
-        if !messages.is_empty() {
-            switch.channel.up().await?;
-            switch.channel.post(messages)?;
+        if let Some(left) = self.left_by(probe, packet, &layout) {
+            switch.clean_up(left).await?;
         }
         if layout.carrier == Carrier::Dscp {
             let installed = switch.live().remove(&probe.trace);
@@ -126,20 +125,22 @@ impl OvsDatapath {
         Ok(Removed::default())
     }
 
-    /// What has the switch forget what the probe's packets may have left in connection tracking.
-    fn traces_of(&self, probe: &Probe, packet: &Packet, layout: &Layout) -> Vec<Message> {
+    /// What the probe's packets may have left here; `None` if the switch has been told to forget it.
+    fn left_by(&self, probe: &Probe, packet: &Packet, layout: &Layout) -> Option<Left> {
         let begun = || Connection::of(packet).forgotten_in_all(&layout.zones).collect();
         let flights = &self.switch.flights;
-        match flights.end(probe.trace) {
-            Some(journey) if journey.settled => Vec::new(),
-            Some(_) => begun(),
+        let (messages, silent) = match flights.end(probe.trace) {
+            Some(journey) if journey.settled => return None,
+            Some(_) => (begun(), true),
             None => match flights.visited(packet.nonce) {
-                Some(messages) => messages,
+                Some(messages) if messages.is_empty() => return None,
+                Some(messages) => (messages, false),
                 // Whose connection that is can't be told where strangers look the same.
-                None if layout.carrier == Carrier::Dscp => Vec::new(),
-                None => begun(),
+                None if layout.carrier == Carrier::Dscp => (Vec::new(), true),
+                None => (begun(), true),
             },
-        }
+        };
+        Some(Left { messages, silent })
     }
 
     /// How many packets the flow that marks has marked, without those that were unmarked behind it.
@@ -238,7 +239,7 @@ impl Datapath for OvsDatapath {
         }
         let actions = watch::injection(&layout, register);
         messages.push(Message::PacketOut(PacketOut::new(Port(port), packet.to_vec(), actions)));
-        switch.channel.post(messages)
+        switch.channel.post_when_up(messages).await
     }
 
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {

@@ -26,12 +26,30 @@ struct UnderWay {
     /// Packets that others injected and that came by here, the latest.
     visitors: HashMap<Nonce, Vec<Message>>,
     order: VecDeque<Nonce>,
+    /// What the switch was to forget when it could not be told, the oldest first.
+    owed: VecDeque<Message>,
+    /// What it was told to forget lately, the oldest first.
+    told: VecDeque<(Instant, Message)>,
 }
 
 /// So many visitors are remembered; who comes after them is cleaned up after once more, which does no harm.
 const MOST_VISITORS: usize = 16_384;
 
+/// What was sent so long before a connection was lost has arrived, most likely.
+const DOUBTFUL: Duration = Duration::from_secs(2);
+
+/// So many debts are remembered; the oldest of more has expired by itself, most likely.
+const MOST_OWED: usize = 4096;
+
 impl UnderWay {
+    fn owe(&mut self, message: Message) {
+        self.owed.retain(|owed| *owed != message);
+        self.owed.push_back(message);
+        if self.owed.len() > MOST_OWED {
+            self.owed.pop_front();
+        }
+    }
+
     fn remember(&mut self, nonce: Nonce, messages: Vec<Message>) {
         if self.visitors.insert(nonce, messages).is_none() {
             self.order.push_back(nonce);
@@ -129,15 +147,51 @@ impl Flights {
         Some(journey)
     }
 
-    /// The switch has forgotten them all. Returns how many had not been seen.
+    /// Whatever is said of them is lost. Returns how many had not been seen.
     pub(crate) fn lose_all(&self) -> usize {
         let mut under_way = self.lock();
         let lost = under_way.by_nonce.len();
         under_way.by_nonce.clear();
-        for journey in under_way.by_trace.values_mut() {
-            journey.settled = true;
-        }
         lost
+    }
+
+    /// The switch is to be told this, and may not hear of it now.
+    pub(crate) fn owe(&self, messages: &[Message]) {
+        let mut under_way = self.lock();
+        messages.iter().for_each(|message| under_way.owe(message.clone()));
+    }
+
+    /// It has heard of it.
+    pub(crate) fn pay(&self, messages: &[Message]) {
+        self.lock().owed.retain(|owed| !messages.contains(owed));
+    }
+
+    /// What it is still to be told.
+    pub(crate) fn owed(&self) -> Vec<Message> {
+        self.lock().owed.iter().cloned().collect()
+    }
+
+    /// It was told this, and hears of it unless the connection is lost.
+    pub(crate) fn tell(&self, messages: &[Message]) {
+        let now = Instant::now();
+        let mut under_way = self.lock();
+        let told = &mut under_way.told;
+        while told.front().is_some_and(|(since, _)| now - *since > DOUBTFUL) {
+            told.pop_front();
+        }
+        let room = MOST_OWED.saturating_sub(told.len());
+        told.extend(messages.iter().take(room).map(|message| (now, message.clone())));
+    }
+
+    /// The connection was lost: what the switch was told last it may not have heard.
+    pub(crate) fn doubt(&self) {
+        let now = Instant::now();
+        let mut under_way = self.lock();
+        for (since, message) in std::mem::take(&mut under_way.told) {
+            if now - since <= DOUBTFUL {
+                under_way.owe(message);
+            }
+        }
     }
 
     /// The traces whose connections are still to be forgotten.
@@ -156,5 +210,37 @@ impl Flights {
 
     fn lock(&self) -> MutexGuard<'_, UnderWay> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(cookie: u64) -> Message {
+        Message::FlowMod(crate::switch::delete(cookie, u64::MAX))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_just_before_the_connection_was_lost_is_told_again() {
+        let flights = Flights::new(1);
+        flights.tell(&[message(1)]);
+        tokio::time::advance(DOUBTFUL * 2).await;
+        flights.tell(&[message(2)]);
+        flights.doubt();
+        assert_eq!(flights.owed(), [message(2)]);
+        flights.pay(&[message(2)]);
+        flights.doubt();
+        assert_eq!(flights.owed(), []);
+    }
+
+    #[test]
+    fn of_too_many_debts_the_oldest_are_let_go() {
+        let flights = Flights::new(1);
+        for number in 0..=MOST_OWED as u64 {
+            flights.owe(&[message(number)]);
+        }
+        assert_eq!(flights.owed().len(), MOST_OWED);
+        assert_eq!(flights.owed()[0], message(1));
     }
 }

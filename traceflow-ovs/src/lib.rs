@@ -77,6 +77,7 @@ mod flights;
 mod instance;
 pub mod jsonrpc;
 pub mod layout;
+mod losses;
 pub mod nodes;
 pub mod ofproto_trace;
 pub mod ovsdb;

@@ -1,6 +1,6 @@
 //! One switch as a tracer has it: what stands there, what was installed, what is under way; kept alive by one task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -18,12 +18,13 @@ use crate::evidence::{Arrival, Evidence};
 use crate::flights::Flights;
 use crate::instance::{Instance, MarkKind};
 use crate::layout::{Carrier, Layout};
+use crate::losses::{Losses, shown};
 use crate::pipeline::Switch as TablesAndPorts;
 use crate::read;
 use crate::settings::Settings;
 use crate::settling::Settling;
 use crate::unixctl::Unixctl;
-use crate::watch;
+use crate::watch::{self, Punt};
 
 /// Everything that the calls of a datapath and its task share.
 pub(crate) struct Switch {
@@ -33,6 +34,7 @@ pub(crate) struct Switch {
     pub(crate) unixctl: Option<Unixctl>,
     settling: Settling,
     pub(crate) flights: Flights,
+    losses: Losses,
     /// Where everything is; known once the switch was attached.
     layout: RwLock<Option<Arc<Layout>>>,
     /// Whether the watch stands. Held while that changes.
@@ -66,6 +68,8 @@ pub(crate) enum Standing {
     /// The watch, over the connection of this number. Next: `Nothing`, when it is detached or the switch restarts; under a
     /// later number, when only the connection was lost.
     Attached(u64),
+    /// The watch, which nobody wants any more. Next: `Nothing`, when the switch has been told.
+    Unwanted,
 }
 
 /// A probe that has flows of its own on the switch.
@@ -103,6 +107,7 @@ impl Switch {
                     .map(|address| Unixctl::new(address, UNIXCTL_PATIENCE)),
                 settling: Settling::default(),
                 flights: Flights::new(settings.window),
+                losses: Losses::default(),
                 layout: RwLock::default(),
                 standing: AsyncMutex::new(Standing::Nothing),
                 live: Mutex::default(),
@@ -163,6 +168,9 @@ impl Switch {
     /// Reads a packet-in, reports it, and says what is to be sent because of it: what the packet left is forgotten at
     /// once, in the order of the connection before anything else.
     fn hear_packet(&self, packet_in: &PacketIn2) -> Vec<Message> {
+        if Punt::read(&packet_in.userdata).is_some() {
+            self.losses.hear();
+        }
         let Ok(layout) = self.layout() else { return Vec::new() };
         let directory = &*self.settings.directory;
         let Some(evidence) = Evidence::gather(packet_in, &layout, self.instance(), directory) else {
@@ -218,6 +226,7 @@ impl Switch {
         if visits {
             self.flights.visit(nonce, later);
         }
+        self.flights.tell(&now);
         now
     }
 
@@ -301,18 +310,24 @@ impl Switch {
         *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(layout));
         let messages = flows.into_iter().map(Message::FlowMod).collect();
         self.channel.perform(messages).await?;
+        self.losses.begin();
         self.live().clear();
         *standing = Standing::Attached(number);
         Ok(())
     }
 
-    /// Takes away all of this tracer's flows.
+    /// Takes away all of this tracer's flows; those of a switch that can't be told now, when it is back.
     pub(crate) async fn detach(&self) -> Result<(), DatapathError> {
         let mut standing = self.standing.lock().await;
+        self.live().clear();
+        *standing = Standing::Unwanted;
+        self.take_away(&mut standing).await
+    }
+
+    async fn take_away(&self, standing: &mut Standing) -> Result<(), DatapathError> {
         self.channel
             .perform(vec![self.deletion(Instance::cookie_mask())])
             .await?;
-        self.live().clear();
         *standing = Standing::Nothing;
         Ok(())
     }
@@ -326,6 +341,36 @@ impl Switch {
         self.channel
             .flows(self.instance().cookie(), Instance::cookie_mask())
             .await
+    }
+
+    /// Has the switch forget what a probe's packets left; a switch that can't be told now is told when it is back.
+    pub(crate) async fn clean_up(&self, left: Left) -> Result<(), DatapathError> {
+        self.flights.owe(&left.messages);
+        self.channel.up().await?;
+        self.channel.post(left.messages.clone())?;
+        if left.silent {
+            self.find_losses().await?;
+        } else {
+            self.channel.perform(Vec::new()).await?;
+        }
+        self.flights.pay(&left.messages);
+        Ok(())
+    }
+
+    /// Reports how much of what the switch has shown us never came.
+    pub(crate) async fn find_losses(&self) -> Result<(), DatapathError> {
+        let flows = self.channel.flows(self.instance().cookie(), u64::MAX).await?;
+        match self.lost_of(&flows).await? {
+            0 => {}
+            count => self.report(&Report::Lost { count }),
+        }
+        Ok(())
+    }
+
+    async fn lost_of(&self, flows: &[FlowEntry]) -> Result<u64, DatapathError> {
+        // What is counted already may still be on its way; it comes before this has an answer.
+        self.channel.perform(Vec::new()).await?;
+        Ok(self.losses.find(shown(flows)))
     }
 
     async fn find_layout(&self) -> Result<Layout, DatapathError> {
@@ -368,6 +413,14 @@ impl Switch {
         }
         tokio::time::sleep(REVALIDATION).await;
     }
+}
+
+/// What an injected probe leaves behind.
+pub(crate) struct Left {
+    /// What has the switch forget it.
+    pub(crate) messages: Vec<Message>,
+    /// The packet was not seen here; it may be that what the switch said of it never came.
+    pub(crate) silent: bool,
 }
 
 /// More of its packets than any live trace needs to see on one node.
@@ -440,6 +493,9 @@ async fn keep(switch: Weak<Switch>) {
         };
         let Some(switch) = switch.upgrade() else { return };
         let now = link.borrow_and_update().clone();
+        if matches!(news, News::Link) {
+            switch.flights.doubt();
+        }
         match (news, now) {
             (News::Link, Link::Gone(reason)) => {
                 tracing::warn!(node = %switch.settings.node, %reason, "the switch is gone for good");
@@ -465,24 +521,36 @@ impl Switch {
     /// anew may delete whatever it doesn't know.
     async fn look_after(&self, number: u64) {
         let mut standing = self.standing.lock().await;
+        if *standing == Standing::Unwanted {
+            // If that fails, the connection is lost again; what comes after it will try anew.
+            let _ = self.take_away(&mut standing).await;
+        }
+        self.pay_debts();
         let Standing::Attached(before) = *standing else { return };
         let expected = self
             .layout()
             .map_or(0, |layout| watch::standing(&layout, self.instance()).len());
         let found = match self.channel.flows(self.instance().cookie(), u64::MAX).await {
-            Ok(flows) => flows.len(),
-            // The connection is lost again; what comes after it will ask anew.
+            Ok(flows) => flows,
+            // As above.
             Err(DatapathError::Unavailable(_)) => return,
-            Err(_) => 0,
+            Err(_) => Vec::new(),
+        };
+        let live_flows_stand = match self.live_flows_stand().await {
+            Ok(stand) => stand,
+            Err(DatapathError::Unavailable(_)) => return,
+            Err(_) => false,
         };
         let unseen = if before == number { 0 } else { self.flights.lose_all() };
-        if found == expected && self.live_flows_stand().await {
+        if found.len() == expected && live_flows_stand {
             *standing = Standing::Attached(number);
-            if unseen > 0 {
-                self.report(&Report::Lost { count: unseen as u64 });
+            let lost = self.lost_of(&found).await.unwrap_or_default().max(unseen as u64);
+            if lost > 0 {
+                self.report(&Report::Lost { count: lost });
             }
             return;
         }
+        let found = found.len();
         tracing::warn!(node = %self.settings.node, found, expected, "the switch has lost our flows");
         *standing = Standing::Nothing;
         self.live().clear();
@@ -490,22 +558,38 @@ impl Switch {
         self.report(&Report::Restarted);
     }
 
-    /// Whether each live probe's flows are all there.
-    async fn live_flows_stand(&self) -> bool {
-        let expected: usize = {
-            let mut live = self.live();
-            let now = Instant::now();
-            live.retain(|_, installed| installed.until > now);
-            live.values().map(|installed| installed.flows.len()).sum()
-        };
-        if expected == 0 {
-            return true;
+    /// What was to be forgotten while the switch was out of reach.
+    fn pay_debts(&self) {
+        let owed = self.flights.owed();
+        if self.channel.post(owed.clone()).is_ok() {
+            self.flights.pay(&owed);
         }
+    }
+
+    /// Whether each live probe's flows are all there. Those of probes that were removed meanwhile go.
+    async fn live_flows_stand(&self) -> Result<bool, DatapathError> {
         let (cookie, mask) = (self.instance().live_cookie(), Instance::live_cookie_mask());
-        self.channel
-            .flows(cookie, mask)
-            .await
-            .is_ok_and(|flows| flows.len() >= expected)
+        let flows = self.channel.flows(cookie, mask).await?;
+        let wanted: BTreeSet<u64> = self
+            .live()
+            .keys()
+            .map(|trace| self.instance().trace_cookie(*trace))
+            .collect();
+        let (found, strays): (Vec<_>, Vec<_>) = flows.iter().partition(|flow| wanted.contains(&flow.cookie));
+        let strays: BTreeSet<u64> = strays.iter().map(|flow| flow.cookie).collect();
+        let deletions = strays
+            .into_iter()
+            .map(|cookie| Message::FlowMod(delete(cookie, u64::MAX)));
+        // What can't be sent now goes by itself.
+        let _ = self.channel.post(deletions.collect());
+        Ok(found.len() >= self.expected_live_flows())
+    }
+
+    fn expected_live_flows(&self) -> usize {
+        let mut live = self.live();
+        let now = Instant::now();
+        live.retain(|_, installed| installed.until > now);
+        live.values().map(|installed| installed.flows.len()).sum()
     }
 
     /// Puts everything that is to stay there once more: what is equal is replaced, and its time begins anew.
