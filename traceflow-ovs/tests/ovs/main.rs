@@ -10,6 +10,7 @@ mod carrier;
 mod conformance;
 mod demo;
 mod documented;
+mod faults;
 mod neighbours;
 mod punts;
 mod stateless;
