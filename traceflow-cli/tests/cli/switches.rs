@@ -82,17 +82,37 @@ impl Demo {
         self.fabric.nodes().map(dump).collect()
     }
 
+    /// The connection tracking entries of all nodes.
+    fn connections(&self) -> String {
+        let dump = |node: &testbed::fabric::SwitchNode| {
+            let output = Command::new("ovs-appctl")
+                .arg("--target")
+                .arg(&node.unixctl)
+                .arg("dpctl/dump-conntrack")
+                .output()
+                .expect("ovs-appctl runs");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).expect("it prints text")
+        };
+        self.fabric.nodes().map(dump).collect()
+    }
+
     /// A live trace that is armed, and what it is going to say.
     fn armed(&self, args: &[&str]) -> (Child, BufReader<ChildStderr>) {
+        self.come_to("armed on ", args)
+    }
+
+    /// A trace that has said this, and what it is going to say.
+    fn come_to(&self, news: &str, args: &[&str]) -> (Child, BufReader<ChildStderr>) {
         let mut command = program();
         command.args(self.words(args)).args(["--cluster", "examples/demo"]);
         let mut child = command.spawn().expect("the program starts");
         let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
         let mut line = String::new();
-        while !line.contains("armed on ") {
+        while !line.contains(news) {
             line.clear();
             let count = said.read_line(&mut line).expect("it prints text");
-            assert_ne!(count, 0, "the program ended before it was armed");
+            assert_ne!(count, 0, "the program ended before it was {news}");
         }
         (child, said)
     }
@@ -185,6 +205,44 @@ fn sweep_removes_what_a_killed_tracer_left_and_nothing_else() {
     assert_eq!(demo.flows(), untouched, "the CNI's flows are as they were");
     let nothing = NODES.map(|node| format!("{node}: nothing to remove\n")).concat();
     assert_eq!(demo.sweep().out, nothing);
+}
+
+#[test]
+fn what_a_killed_tracer_left_goes_with_the_next_one_or_by_itself() {
+    let demo = Demo::start();
+    let untouched = demo.flows();
+    let cut_off = |off: bool| demo.fabric.set_underlay(&NODES[1].into(), !off).expect("it is there");
+    cut_off(true);
+    let (mut live, _live_said) = demo.armed(&[&LIVE[..], &["--instance", "3"]].concat());
+    let flow = "tcp,tcp_src=23456,tcp_dst=80";
+    let injected = ["trace", "-S", "pod1", "-D", "pod3", "-f", flow, "--instance", "4"];
+    let (mut injected, _injected_said) = demo.come_to(&format!("seen on {}", NODES[0]), &injected);
+    for child in [&mut live, &mut injected] {
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+    }
+    let left = demo.flows();
+    let ours: Vec<&str> = left.lines().filter(|line| line.contains("cookie=0x7466")).collect();
+    assert!(ours.iter().any(|line| line.contains("cookie=0x746603")), "{left}");
+    assert!(ours.iter().any(|line| line.contains("cookie=0x746604")), "{left}");
+    for line in ours {
+        let (_, timeout) = line
+            .split_once("hard_timeout=")
+            .expect("every flow of ours goes by itself");
+        let seconds: u32 = timeout
+            .split(|digit: char| !digit.is_ascii_digit())
+            .next()
+            .and_then(|digits| digits.parse().ok())
+            .expect("it is a number");
+        assert!(seconds <= 60, "{line}");
+    }
+    cut_off(false);
+    for instance in ["3", "4"] {
+        let run = demo.run(&["trace", "-S", "pod1", "-D", "pod3", "--instance", instance]);
+        assert_eq!(run.exit, 0, "{}{}", run.out, run.err);
+    }
+    assert_eq!(demo.flows(), untouched, "who starts again sweeps first");
+    assert!(!demo.connections().contains("sport=23456,"), "{}", demo.connections());
 }
 
 #[test]
