@@ -1,5 +1,6 @@
 //! Who is who: the names, addresses and places that a trace's ends are looked up in.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -26,6 +27,13 @@ pub trait Inventory: Send + Sync {
 
     /// The names of all nodes, sorted.
     fn nodes(&self) -> Vec<NodeName>;
+
+    /// The nodes of the Service's endpoints, any of which may be chosen; `None` if that isn't known: then a trace to the
+    /// Service watches all nodes.
+    fn endpoint_nodes(&self, service: &ObjectName) -> Option<BTreeSet<NodeName>> {
+        let _ = service;
+        None
+    }
 }
 
 /// What a model of the cluster knows beyond names: what a backend says of a packet that it has no name for.

@@ -8,7 +8,7 @@ use super::work::gone;
 use super::{Request, Scope, Watch, Watched};
 use crate::datapath::{Capabilities, DatapathError};
 use crate::error::Error;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Owner};
 use crate::names::NodeName;
 use crate::packet::{IpFamily, Protocol};
 use crate::plan::{Plan, Question};
@@ -21,7 +21,7 @@ pub(super) fn admit(request: &Request, nodes: &Nodes, inventory: &dyn Inventory)
         refuse_if_gone(start, nodes)?;
         refuse_if_missing(start, missing_at_start(capabilities, plan))?;
     }
-    let wanted = wanted(request);
+    let wanted = wanted(request, inventory);
     let mut scope = Scope::default();
     for (node, capabilities) in nodes.all() {
         let watched = Watched {
@@ -49,8 +49,9 @@ pub(super) fn admit(request: &Request, nodes: &Nodes, inventory: &dyn Inventory)
     Ok(scope)
 }
 
-/// The nodes that the packet should pass; `None` is all.
-fn wanted(request: &Request) -> Option<BTreeSet<NodeName>> {
+/// The nodes that the packet should pass, and those where it ends if the network decides otherwise than predicted: where
+/// nobody watches, an injected packet is handed over as if it were real. `None` is all.
+fn wanted(request: &Request, inventory: &dyn Inventory) -> Option<BTreeSet<NodeName>> {
     if request.watch == Watch::All {
         return None;
     }
@@ -62,8 +63,12 @@ fn wanted(request: &Request) -> Option<BTreeSet<NodeName>> {
         _ => return None,
     };
     wanted.extend(start(plan).cloned());
-    if let (Question::Live { .. }, Some(destination)) = (&plan.question, &plan.destination) {
+    if let Some(destination) = &plan.destination {
         wanted.extend(destination.node.clone());
+        // Traffic from anywhere is for the Service's own address only where it begins.
+        if let (Some(Owner::Service(service)), Some(_)) = (&destination.owner, start(plan)) {
+            wanted.extend(inventory.endpoint_nodes(service)?);
+        }
     }
     Some(wanted)
 }

@@ -15,8 +15,8 @@ use traceflow_core::session::{Command, Event, Order, Progress, Request, Sessions
 use traceflow_core::trace::{Cause, Hop, Prediction, Trace, Unpredictable, Verdict};
 
 use crate::support::{
-    Cluster, capable, captured, delivered, dropped, inject_to, live_to, node, packet_to, received, sighting, tunnel_to,
-    way,
+    Cluster, capable, captured, delivered, dropped, inject_to, inject_to_service, live_to, node, packet_to, received,
+    sighting, tunnel_to, way,
 };
 
 /// Both sides of the dialogue.
@@ -354,6 +354,31 @@ fn the_second_packet_is_watched_for_by_every_node() {
     desk.do_all(&["attach", "inject"]);
     desk.pass(1);
     assert_eq!(desk.ordered(), ["attach n3"]);
+}
+
+#[test]
+fn every_node_of_a_services_endpoints_is_watched_whichever_was_predicted() {
+    let mut desk = Desk::new(4, capable());
+    desk.ask_predicted(inject_to_service("web"), prediction(&[1, 2]));
+    assert_eq!(desk.ordered(), ["attach n1", "attach n2", "attach n3"]);
+
+    let mut desk = Desk::new(4, capable());
+    desk.ask_predicted(inject_to_service("unknown"), prediction(&[1, 2]));
+    assert_eq!(desk.ordered().len(), 4, "of its endpoints nothing is known");
+
+    let mut desk = Desk::new(4, capable());
+    let mut from_anywhere = live_to(2, false);
+    from_anywhere.source = None;
+    from_anywhere.destination = inject_to_service("web").destination;
+    desk.ask(from_anywhere);
+    assert_eq!(desk.ordered().len(), 4, "it may begin anywhere");
+}
+
+#[test]
+fn the_destinations_node_is_watched_though_a_drop_before_it_was_predicted() {
+    let mut desk = Desk::new(3, capable());
+    desk.ask_predicted(inject_to(2, 1000), prediction(&[1]));
+    assert_eq!(desk.ordered(), ["attach n1", "attach n2"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A cluster of nodes `n1`, `n2`, … whose tunnel addresses are 192.168.0.1, 192.168.0.2, …
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -40,6 +41,10 @@ impl Inventory for Cluster {
 
     fn nodes(&self) -> Vec<NodeName> {
         (1..=self.0).map(node).collect()
+    }
+
+    fn endpoint_nodes(&self, service: &ObjectName) -> Option<BTreeSet<NodeName>> {
+        (&*service.name == "web").then(|| BTreeSet::from([node(2), node(3)]))
     }
 }
 
@@ -94,6 +99,18 @@ pub(crate) fn inject_to(destination: u8, source_port: u16) -> Plan {
         timeout: Duration::from_secs(20),
         choices: Vec::new(),
     }
+}
+
+/// From the Pod on `n1` to a Service; `web` has endpoints on `n2` and `n3`, of others that isn't known.
+pub(crate) fn inject_to_service(name: &str) -> Plan {
+    let mut plan = inject_to(9, 1000);
+    plan.destination = Some(End {
+        owner: Some(Owner::Service(ObjectName::new("default", name))),
+        address: pod_address(9).into(),
+        mac: None,
+        node: None,
+    });
+    plan
 }
 
 pub(crate) fn packet_to(destination: u8, source_port: u16) -> Packet {

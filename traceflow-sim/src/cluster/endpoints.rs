@@ -35,6 +35,11 @@ impl Backends {
         }
     }
 
+    /// The nodes of them all; one comes as often as it has endpoints.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.v4.iter().chain(&self.v6).filter_map(|backend| backend.node)
+    }
+
     fn new(candidates: impl Iterator<Item = Candidate>) -> Self {
         let (v4, v6) = candidates.partition(|candidate: &Candidate| candidate.backend.address.is_ipv4());
         Self {

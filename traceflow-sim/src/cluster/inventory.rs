@@ -1,5 +1,6 @@
 //! The cluster answers names and addresses.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use traceflow_core::inventory::{
@@ -8,6 +9,7 @@ use traceflow_core::inventory::{
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
 
+use super::endpoints::Backends;
 use super::{Cluster, Holder};
 use crate::policy;
 
@@ -53,6 +55,12 @@ impl Inventory for Cluster {
 
     fn nodes(&self) -> Vec<NodeName> {
         self.nodes.iter().map(|record| record.node.name.clone()).collect()
+    }
+
+    fn endpoint_nodes(&self, service: &ObjectName) -> Option<BTreeSet<NodeName>> {
+        let backends = &self.service_named(service)?.backends;
+        let nodes = backends.iter().flat_map(Backends::nodes);
+        Some(nodes.map(|node| self.node_record(node).node.name.clone()).collect())
     }
 }
 
