@@ -177,6 +177,34 @@ fn a_live_trace_catches_what_a_real_pod_sends() {
     assert_eq!(observations(&real), observations(&simulated));
 }
 
+#[test]
+fn an_endpoint_that_was_not_predicted_gets_nothing_of_an_injected_packet() {
+    let demo = Demo::start();
+    for seed in 0..12 {
+        let flow = format!("tcp,tcp_src={},tcp_dst=80", 2000 + seed);
+        let run = demo.run(&["trace", "-S", "pod1", "-D", "tf-destination", "-f", &flow]);
+        assert!(run.out.contains("DELIVERED"), "{}", run.out);
+        assert!(!run.err.contains("trying again"), "{}", run.err);
+        assert_eq!(demo.connections(), "", "{}", run.out);
+    }
+}
+
+#[test]
+fn a_tunnel_at_a_port_that_is_not_there_is_refused_in_words() {
+    let demo = Demo::start();
+    demo.write(
+        "nodes.yaml",
+        &demo.fabric.nodes_file().replace("tunnel: 1", "tunnel: 99"),
+    );
+    let run = demo.run(&["trace", "-S", "pod1", "-D", "pod3", "-f", "tcp,tcp_dst=80"]);
+    assert_eq!(run.exit, 3, "{}", run.out);
+    let said = run.out + &run.err;
+    assert!(
+        said.contains("the switch has no port 99, which is said to be a tunnel; it has 1 ("),
+        "{said}"
+    );
+}
+
 /// The object without what differs from run to run.
 fn timeless(run: &Run) -> Value {
     let mut object: Value = serde_json::from_str(&run.out).expect("it prints JSON");

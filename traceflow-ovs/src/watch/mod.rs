@@ -61,6 +61,8 @@ mod priority {
     pub(super) const WENT_ON: u16 = 65_001;
     /// Every marked packet.
     pub(super) const STAGE: u16 = 65_000;
+    /// Every marked packet about which all is said.
+    pub(super) const SETTLED: u16 = 64_999;
 }
 
 /// What a punt says about itself in its userdata: three bytes by which it is known, then these two.

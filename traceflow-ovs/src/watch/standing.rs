@@ -163,6 +163,9 @@ fn verdicts(flows: &mut Flows<'_>) {
             flows.push(layout.verdict_table, priority::STAGE, matching, actions);
         }
     }
+    // A CNI that takes to the table later decides about its own packets there, not about ours.
+    let matching = without_guard(flows.ours(0, 0), layout);
+    flows.push(layout.verdict_table, priority::SETTLED, matching, Vec::new());
 }
 
 #[cfg(test)]
@@ -249,7 +252,8 @@ mod tests {
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x100000/0xbff00000 actions=controller(id=29798,userdata=74.66.01.00.14),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x800000/0xbf800000 actions=controller(id=29798,userdata=74.66.01.00.17),set_field:0x80000000/0x80000000->reg11
             cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x1000000/0xbf000000 actions=controller(id=29798,userdata=74.66.01.00.18),set_field:0x80000000/0x80000000->reg11
-            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000000/0xbc000000 actions=controller(id=29798,userdata=74.66.01.00.1a),set_field:0x80000000/0x80000000->reg11"#]].assert_eq(&text.join("\n"));
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=65000,reg10=0x7f100000/0xfff00000,reg11=0x4000000/0xbc000000 actions=controller(id=29798,userdata=74.66.01.00.1a),set_field:0x80000000/0x80000000->reg11
+            cookie=0x7466000000000000,table=253,hard_timeout=60,priority=64999,reg10=0x7f100000/0xfff00000 actions=drop"#]].assert_eq(&text.join("\n"));
     }
 
     #[test]
