@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use traceflow_core::datapath::DatapathError;
+use traceflow_openflow::Port;
 use traceflow_openflow::connection::{Config, Connection, Event};
 use traceflow_openflow::message::{
     AsyncConfig, AsyncKind, ErrorMessage, FlowEntry, FlowFilter, FlowRemoved, Message, MultipartBody, MultipartReply,
@@ -211,6 +212,14 @@ impl Channel {
         }
     }
 
+    /// The ports, by number.
+    pub(crate) async fn ports(&self) -> Result<BTreeMap<u32, String>, DatapathError> {
+        match self.multipart(MultipartRequest::Ports(Port::ANY)).await? {
+            MultipartBody::Ports(ports) => Ok(ports.into_iter().map(|port| (port.port.0, port.name)).collect()),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// The names of the tables.
     pub(crate) async fn tables(&self) -> Result<BTreeMap<u8, String>, DatapathError> {
         match self.multipart(MultipartRequest::TableFeatures).await? {
@@ -264,21 +273,25 @@ enum Lost {
 }
 
 impl Lost {
-    /// What whoever reads it can do.
-    fn remedy(&self) -> &'static str {
+    /// What whoever reads it can do; `greeted` says whether it was ever known that a switch is there.
+    fn remedy(&self, greeted: bool) -> &'static str {
         match self {
             Self::Socket(error) => match error.kind() {
                 io::ErrorKind::NotFound => "; check the address, and that the bridge exists and ovs-vswitchd runs",
                 io::ErrorKind::ConnectionRefused => "; check the address, and that ovs-vswitchd runs",
                 io::ErrorKind::PermissionDenied => "; run as a user who may open it, such as root",
                 io::ErrorKind::TimedOut => "; check the address, and what stands between",
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe if !greeted => SOMETHING_ELSE,
                 _ => "",
             },
-            Self::Protocol(_) => "; check that the address is that of a bridge's OpenFlow, and not of something else",
+            Self::Protocol(_) => SOMETHING_ELSE,
+            Self::Eof if !greeted => SOMETHING_ELSE,
             Self::Eof | Self::Refused(_) | Self::Unwanted => "",
         }
     }
 }
+
+const SOMETHING_ELSE: &str = "; check that the address is that of a bridge's OpenFlow, and not of something else";
 
 impl Keeper {
     async fn keep(mut self) {
@@ -290,10 +303,11 @@ impl Keeper {
             if matches!(lost, Lost::Unwanted) {
                 return;
             }
-            if self.opened != opened {
+            let greeted = self.opened != opened;
+            if greeted {
                 (pause, down_since) = (FIRST_PAUSE, Instant::now());
             }
-            let reason: Arc<str> = format!("{}: {lost}{}", self.opening.address, lost.remedy()).into();
+            let reason: Arc<str> = format!("{}: {lost}{}", self.opening.address, lost.remedy(greeted)).into();
             tracing::debug!(%reason, "no connection");
             if self
                 .opening
@@ -332,6 +346,12 @@ impl Keeper {
             Ok(Err(error)) => return error.into(),
             Err(_) => return io::Error::from(io::ErrorKind::TimedOut).into(),
         };
+        self.link.send_if_modified(|link| {
+            let Link::Down(reason, _) = link else { return false };
+            let address = &self.opening.address;
+            *reason = format!("{address}: somebody listens there and has not said hello yet{SOMETHING_ELSE}").into();
+            false
+        });
         let (reader, writer) = tokio::io::split(stream);
         let mut line = Line {
             reader,

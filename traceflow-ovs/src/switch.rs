@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use traceflow_core::datapath::{Capabilities, DatapathError, Mark, Probe, ProbeKind, Report, Sighting, TraceId};
 use traceflow_core::fanout::Fanout;
 use traceflow_core::packet::Nonce;
+use traceflow_openflow::Port;
 use traceflow_openflow::message::{FlowCommand, FlowEntry, FlowMod, Message, PacketIn2};
 
 use crate::channel::{Channel, Link, Opening, Said};
@@ -374,6 +375,7 @@ impl Switch {
     }
 
     async fn find_layout(&self) -> Result<Layout, DatapathError> {
+        self.check_ports().await?;
         let tables = self.channel.tables().await?;
         let switch = TablesAndPorts {
             free_tables: self.free_tables(tables.keys().rev()).await?,
@@ -383,6 +385,29 @@ impl Switch {
         };
         let layout = self.settings.pipeline.layout(&switch);
         layout.map_err(|error| DatapathError::Refused(error.to_string().into()))
+    }
+
+    /// Where a tunnel is looked for at a port that isn't there, packets for other nodes would seem to be delivered.
+    async fn check_ports(&self) -> Result<(), DatapathError> {
+        let tunnels = self.settings.tunnels.iter().map(|&port| ("tunnel", port));
+        let gateway = self.settings.gateway.iter().map(|&port| ("gateway", port));
+        let present = self.channel.ports().await?;
+        let Some((what, port)) = tunnels.chain(gateway).find(|(_, port)| !present.contains_key(port)) else {
+            return Ok(());
+        };
+        let mut shown: Vec<String> = present
+            .iter()
+            .map(|(port, name)| format!("{} ({name})", Port(*port)))
+            .take(SHOWN)
+            .collect();
+        if present.len() > SHOWN {
+            shown.push(format!("{} more", present.len() - SHOWN));
+        }
+        let words = format!(
+            "the switch has no port {port}, which is said to be a {what}; it has {}",
+            shown.join(", ")
+        );
+        Err(DatapathError::Refused(words.into()))
     }
 
     /// Those of these tables that have no flows. A busy node's flows take megabytes, so they are only counted.
@@ -425,6 +450,9 @@ pub(crate) struct Left {
 
 /// More of its packets than any live trace needs to see on one node.
 const MOST_PUNTS: u32 = 256;
+
+/// A node has hundreds of ports; a message doesn't need them all.
+const SHOWN: usize = 20;
 
 /// A day is for ever, and leaves room in the arithmetic of time.
 const LONGEST: Duration = Duration::from_secs(86_400);

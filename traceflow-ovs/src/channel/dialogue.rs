@@ -4,7 +4,6 @@ use std::sync::mpsc;
 
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
-use traceflow_openflow::Port;
 use traceflow_openflow::Version;
 use traceflow_openflow::message::{Echo, FeaturesReply, FlowMod, Hello, PacketOut};
 
@@ -241,4 +240,26 @@ async fn a_sign_of_life_is_given() {
     let (xid, reply) = switch.hear("OFPT_ECHO_REPLY").await;
     assert_eq!((xid, reply), (7, Message::EchoReply(Echo { data: vec![1, 2] })));
     drop(channel);
+}
+
+#[tokio::test]
+async fn who_listens_and_says_nothing_is_told_from_a_switch_that_is_down() {
+    let (_folder, listener, channel, _heard) = channel(None);
+    let _silent = Switch::accept_only(&listener).await;
+    let error = channel.up().await.unwrap_err().to_string();
+    assert!(
+        error.contains("has not said hello yet; check that the address"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_greeting_may_be_something_else() {
+    let (_folder, listener, channel, _heard) = channel(Some(Duration::ZERO));
+    drop(Switch::accept_only(&listener).await);
+    let error = channel.up().await.unwrap_err().to_string();
+    assert!(
+        error.contains("; check that the address is that of a bridge's OpenFlow"),
+        "{error}"
+    );
 }

@@ -58,7 +58,7 @@ pub struct Switch {
 #[non_exhaustive]
 pub enum PipelineError {
     /// A table that the pipeline can't do without is not there.
-    #[error("the switch has no table named {name:?}; it has {}", shortened(present))]
+    #[error("the switch has no table named {name:?}; {}", shortened(present))]
     NoTable {
         /// The table.
         name: String,
@@ -89,9 +89,32 @@ pub enum PipelineError {
 /// A switch has 254 tables; a message doesn't need them all.
 fn shortened(names: &[String]) -> String {
     const SHOWN: usize = 40;
-    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text += &format!(" and {} more", names.len() - SHOWN);
+    let named = || names.iter().filter(|name| !name.is_empty());
+    if named().count() == 0 {
+        return "its tables have no names: check that it is the CNI's bridge, and that the CNI has programmed it"
+            .to_owned();
+    }
+    let shown: Vec<&str> = named().map(String::as_str).take(SHOWN).collect();
+    let mut text = format!("it has {}", shown.join(", "));
+    if named().count() > SHOWN {
+        text += &format!(" and {} more", named().count() - SHOWN);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_without_names_are_not_listed() {
+        let present = vec![String::new(); 254];
+        let error = PipelineError::NoTable {
+            name: "Classifier".to_owned(),
+            present,
+        };
+        let words = "the switch has no table named \"Classifier\"; its tables have no names: check that it is the CNI's bridge, \
+                     and that the CNI has programmed it";
+        assert_eq!(error.to_string(), words);
+    }
 }
