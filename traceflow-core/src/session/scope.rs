@@ -7,8 +7,8 @@ use crate::names::NodeName;
 /// How many nodes a trace watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Watch {
-    /// Those on the predicted path. Where there is no prediction, all of them, but for traffic from anywhere only the one
-    /// where it arrives.
+    /// Those on the predicted path, the destination's, and those of a Service's endpoints, any of which may be chosen.
+    /// Where there is no prediction, all of them, but for traffic from anywhere only the one where it arrives.
     #[default]
     Path,
     /// Every node that can.
