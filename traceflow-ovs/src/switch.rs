@@ -299,7 +299,8 @@ impl Switch {
         let mut standing = self.standing.lock().await;
         let number = self.channel.up().await?;
         if *standing == Standing::Attached(number) {
-            return Ok(());
+            // A switch that has just died is known to be dead when it doesn't answer; nobody attaches for every trace.
+            return self.channel.ask(Message::BarrierRequest).await.map(drop);
         }
         // What a dead tracer left goes first, so that the table which it used is free.
         *standing = Standing::Nothing;
@@ -623,9 +624,13 @@ impl Switch {
     /// Puts everything that is to stay there once more: what is equal is replaced, and its time begins anew.
     async fn renew(&self) {
         let standing = self.standing.lock().await;
-        let (Standing::Attached(_), Ok(layout)) = (*standing, self.layout()) else {
+        let (Standing::Attached(number), Ok(layout)) = (*standing, self.layout()) else {
             return;
         };
+        // After a loss of the connection it is first to be seen whether anything stands.
+        if *self.channel.link().borrow() != Link::Up(number) {
+            return;
+        }
         let mut flows = watch::standing(&layout, self.instance());
         flows.extend(self.live_flows(Instant::now()));
         let messages = flows.into_iter().map(Message::FlowMod).collect();
