@@ -125,7 +125,7 @@ impl Session {
         let armed = self.work.iter().filter(|(_, work)| work.stage == Stage::Armed);
         let nodes = armed.map(|(node, _)| node.clone()).collect();
         self.progress.push_back(Progress::Armed { nodes });
-        self.attempts.push(Attempt::new(None));
+        self.attempts.push(Attempt::of_traffic(std::mem::take(&mut self.early)));
         let until = later(now, self.setup.plan.timeout);
         self.phase = Phase::Listening { quiet_at: None, until };
     }

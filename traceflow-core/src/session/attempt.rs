@@ -1,5 +1,6 @@
 //! What was seen of one packet.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::identity::{Identity, is_of_traffic, nonce_of};
@@ -16,10 +17,33 @@ pub(super) struct Attempt {
     /// The injected packet's; `None` for real traffic.
     pub(super) nonce: Option<Nonce>,
     identity: Option<Identity>,
+    /// Real packets that were under way before every node watched.
+    early: Early,
     sightings: Vec<Sighting>,
     path: Path,
     /// Sightings beyond [`MOST_SIGHTINGS`].
     pub(super) overflow: u64,
+}
+
+/// What was seen before every node watched: a packet whose beginning went by then would be followed with a gap.
+#[derive(Debug, Default)]
+pub(super) struct Early(VecDeque<(NodeName, Identity)>);
+
+impl Early {
+    pub(super) fn note(&mut self, sighting: &Sighting) {
+        let Some(identity) = Identity::of(sighting) else { return };
+        if self.0.len() == MOST_SIGHTINGS {
+            self.0.pop_front();
+        }
+        self.0.push_back((sighting.node.clone(), identity));
+    }
+
+    /// Whether the sighting shows such a packet further on. One with the same numbers where that was seen is the next of
+    /// its flow.
+    fn goes_on(&self, sighting: &Sighting) -> bool {
+        let mut elsewhere = self.0.iter().filter(|(node, _)| *node != sighting.node);
+        elsewhere.any(|(_, identity)| identity.is_of(sighting))
+    }
 }
 
 /// More sightings of one packet than any path has; a node that reports for ever can't fill the memory.
@@ -41,6 +65,7 @@ impl Attempt {
         Self {
             nonce,
             identity: None,
+            early: Early::default(),
             sightings: Vec::new(),
             path: Path {
                 hops: Vec::new(),
@@ -48,6 +73,14 @@ impl Attempt {
                 complete: false,
             },
             overflow: 0,
+        }
+    }
+
+    /// Real traffic, some of which was seen before.
+    pub(super) fn of_traffic(early: Early) -> Self {
+        Self {
+            early,
+            ..Self::new(None)
         }
     }
 
@@ -75,6 +108,7 @@ impl Attempt {
                 .as_ref()
                 .is_some_and(|identity| !identity.is_of(&sighting))
             || self.sightings.iter().any(|earlier| repeats(earlier, &sighting))
+            || (self.identity.is_none() && self.early.goes_on(&sighting))
         {
             return Admitted::Foreign;
         }

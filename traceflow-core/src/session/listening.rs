@@ -59,7 +59,12 @@ impl Session {
             // A packet that was seen first while some node didn't watch yet would be followed with gaps.
             _ => self.attempts.iter().rposition(|attempt| attempt.may_own(&sighting)),
         };
-        let Some(number) = number else { return false };
+        let Some(number) = number else {
+            if self.is_live() {
+                self.early.note(&sighting);
+            }
+            return false;
+        };
         let injecting = matches!(self.phase, Phase::Injecting { .. });
         if injecting && number + 1 == self.attempts.len() {
             // A packet that is seen was let in, whatever the datapath is going to say.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer::{Findings, answer};
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Early};
 use super::work::{PATIENCE, Removal, Stage, Work, no_answer};
 use super::{Command, Progress, Scope, Task};
 use crate::datapath::{DatapathError, Mark, Probe, ProbeKind, Removed, Sighting, TraceId};
@@ -39,6 +39,8 @@ pub struct Session {
     pub(super) work: BTreeMap<NodeName, Work>,
     pub(super) removals: BTreeMap<NodeName, Removal>,
     pub(super) attempts: Vec<Attempt>,
+    /// Real packets that were seen before every node watched.
+    pub(super) early: Early,
     /// The end of the trace's own time; it starts with the first packet, and the last one is listened for at least a
     /// little.
     pub(super) until: Option<Instant>,
@@ -118,6 +120,7 @@ impl Session {
             work: BTreeMap::new(),
             removals: BTreeMap::new(),
             attempts: Vec::new(),
+            early: Early::default(),
             until: None,
             troubles: Troubles::default(),
             seen: BTreeSet::new(),

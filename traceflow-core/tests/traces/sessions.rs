@@ -8,6 +8,8 @@ use traceflow_core::Error;
 use traceflow_core::datapath::{
     Capabilities, DatapathError, Mark, Probe, ProbeKind, Removed, Report, Sighting, TraceId,
 };
+use traceflow_core::inventory::Owner;
+use traceflow_core::names::ObjectName;
 use traceflow_core::observation::Observation;
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, Nonce};
 use traceflow_core::plan::{Plan, Question};
@@ -344,6 +346,19 @@ fn sightings_of_two_packets_are_never_mixed_into_one_path() {
     let trace = desk.answer();
     assert_eq!(trace.verdict, Verdict::Delivered { node: node(2) });
     assert!(trace.hops[0].after_gap);
+}
+
+/// No model knows whom the datapath will choose.
+#[test]
+fn a_service_is_traced_with_every_node_watching_from_the_first_packet_on() {
+    let mut desk = Desk::new(3, capable());
+    let mut plan = inject_to(2, 1000);
+    if let Some(end) = &mut plan.destination {
+        end.owner = Some(Owner::Service(ObjectName::new("default", "service")));
+        end.node = None;
+    }
+    desk.ask_predicted(plan, prediction(&[1, 2]));
+    assert_eq!(desk.ordered(), ["attach n1", "attach n2", "attach n3"]);
 }
 
 #[test]
@@ -729,6 +744,40 @@ fn a_packet_seen_before_every_node_is_armed_is_not_followed() {
     desk.end_next(Ok(Removed::default()));
     desk.see_captured(1, captured(2, 2), &[dropped()]);
     assert_eq!(desk.answer().captured, Some(captured(2, 2)));
+}
+
+#[test]
+fn a_packet_that_was_under_way_before_every_node_is_armed_is_not_followed_from_there_on() {
+    let mut desk = Desk::new(2, capable());
+    desk.ask(live_to(2, false));
+    desk.do_all(&["attach"]);
+    desk.end_next(Ok(Removed::default()));
+    desk.see_captured(1, captured(2, 1), &[tunnel_to(2)]);
+    desk.end_next(Ok(Removed::default()));
+    desk.see_captured(2, captured(2, 1), &[received(), delivered()]);
+    desk.see_captured(1, captured(2, 2), &[tunnel_to(2)]);
+    desk.see_captured(2, captured(2, 2), &[received(), delivered()]);
+    let answer = desk.answer();
+    assert_eq!(answer.captured, Some(captured(2, 2)));
+    assert!(answer.hops.iter().all(|hop| !hop.after_gap));
+}
+
+#[test]
+fn the_next_packet_of_a_flow_without_numbers_is_followed_though_one_was_under_way() {
+    let mut desk = Desk::new(2, capable());
+    let mut packet = captured(2, 1);
+    packet.identification = None;
+    if let CapturedTransport::Tcp { sequence, .. } = &mut packet.transport {
+        *sequence = None;
+    }
+    desk.ask(live_to(2, false));
+    desk.do_all(&["attach"]);
+    desk.end_next(Ok(Removed::default()));
+    desk.see_captured(1, packet.clone(), &[tunnel_to(2)]);
+    desk.end_next(Ok(Removed::default()));
+    desk.see_captured(1, packet.clone(), &[tunnel_to(2)]);
+    desk.see_captured(2, packet, &[received(), delivered()]);
+    assert_eq!(desk.answer().hops.len(), 2);
 }
 
 #[test]
