@@ -1,4 +1,5 @@
-//! The injected packets that are under way: so many at a time that the switch's queue of packet-ins never overflows.
+//! The injected packets that are under way: so many at a time that neither this switch's queue of packet-ins overflows
+//! nor that of the node where they go on to.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,13 +62,15 @@ impl UnderWay {
     }
 }
 
-/// A packet that was not seen here yet.
+/// A packet whose trace isn't over.
 #[derive(Debug)]
 struct Flight {
     trace: TraceId,
-    /// Until then others wait.
+    /// Until then others wait: what was seen here may be on its way to another node, whose queue is no longer than ours.
     _place: OwnedSemaphorePermit,
     since: Instant,
+    /// It was seen here.
+    landed: bool,
 }
 
 /// What a trace has injected here.
@@ -105,6 +108,7 @@ impl Flights {
             trace,
             _place: place,
             since: Instant::now(),
+            landed: false,
         };
         under_way.by_nonce.insert(nonce, flight);
         let again = under_way.by_trace.contains_key(&trace);
@@ -118,11 +122,13 @@ impl Flights {
         again
     }
 
-    /// The packet of this nonce was seen here: others may follow. Returns what its trace began here, if that was here.
+    /// The packet of this nonce was seen here for the first time. Returns what its trace began here, if that was here.
     pub(crate) fn land(&self, nonce: Nonce) -> Option<Connection> {
         let mut under_way = self.lock();
-        let flight = under_way.by_nonce.remove(&nonce)?;
-        let journey = under_way.by_trace.get_mut(&flight.trace)?;
+        let flight = under_way.by_nonce.get_mut(&nonce).filter(|flight| !flight.landed)?;
+        flight.landed = true;
+        let trace = flight.trace;
+        let journey = under_way.by_trace.get_mut(&trace)?;
         journey.settled = true;
         Some(journey.connection)
     }
@@ -137,7 +143,7 @@ impl Flights {
         self.lock().visitors.remove(&nonce)
     }
 
-    /// The trace is over.
+    /// The trace is over: others may follow.
     pub(crate) fn end(&self, trace: TraceId) -> Option<Journey> {
         let mut under_way = self.lock();
         let journey = under_way.by_trace.remove(&trace)?;
@@ -150,7 +156,7 @@ impl Flights {
     /// Whatever is said of them is lost. Returns how many had not been seen.
     pub(crate) fn lose_all(&self) -> usize {
         let mut under_way = self.lock();
-        let lost = under_way.by_nonce.len();
+        let lost = under_way.by_nonce.values().filter(|flight| !flight.landed).count();
         under_way.by_nonce.clear();
         lost
     }
@@ -215,6 +221,8 @@ impl Flights {
 
 #[cfg(test)]
 mod tests {
+    use traceflow_core::packet::{MacAddress, Packet, TcpFlags};
+
     use super::*;
 
     fn message(cookie: u64) -> Message {
@@ -242,5 +250,41 @@ mod tests {
         }
         assert_eq!(flights.owed().len(), MOST_OWED);
         assert_eq!(flights.owed()[0], message(1));
+    }
+
+    fn connection() -> Connection {
+        let ethernet = Packet::ethernet(MacAddress([2; 6]), MacAddress([4; 6]));
+        let packet = ethernet.ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        Connection::of(&packet.tcp(1, 2, TcpFlags::SYN).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_packet_that_was_seen_here_takes_its_place_until_its_trace_is_over() {
+        let flights = Flights::new(1);
+        flights.begin(TraceId(1), Nonce(1), connection()).await;
+        assert_eq!(flights.land(Nonce(1)), Some(connection()));
+        let second = flights.begin(TraceId(2), Nonce(2), connection());
+        tokio::pin!(second);
+        assert!(timeout(Duration::from_millis(1), &mut second).await.is_err());
+        flights.end(TraceId(1));
+        assert!(!timeout(Duration::from_millis(1), second).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_packet_that_stays_silent_keeps_others_waiting_for_a_moment_only() {
+        let flights = Flights::new(1);
+        flights.begin(TraceId(1), Nonce(1), connection()).await;
+        timeout(2 * SILENCE, flights.begin(TraceId(2), Nonce(2), connection()))
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_is_not_lost_with_the_switch() {
+        let flights = Flights::new(2);
+        flights.begin(TraceId(1), Nonce(1), connection()).await;
+        flights.begin(TraceId(2), Nonce(2), connection()).await;
+        flights.land(Nonce(1));
+        assert_eq!(flights.lose_all(), 1);
     }
 }

@@ -35,7 +35,7 @@ pub struct Settings {
     /// How long the switch may be out of reach before it is held to be gone for good and its reports end; `None`: for
     /// ever.
     pub give_up: Option<Duration>,
-    /// How many injected packets may be under way at a time; Open vSwitch queues 100 packet-ins for a connection and
+    /// How many traces may have packets under way that were injected here; Open vSwitch queues 100 packet-ins for a connection and
     /// drops what comes then.
     pub window: usize,
     /// How long the switch's flow cache keeps what isn't used (`max-idle` in the database's `other_config`); a mark rests
@@ -46,8 +46,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The window that leaves room in the switch's queue for packets that other nodes inject.
-    pub const WINDOW: usize = 64;
+    /// The window that leaves room in the switch's queue for packets that two other nodes inject.
+    pub const WINDOW: usize = 32;
 
     /// What Open vSwitch does if nobody says otherwise.
     pub const MAX_IDLE: Duration = Duration::from_secs(10);
