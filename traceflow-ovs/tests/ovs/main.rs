@@ -8,10 +8,16 @@
 mod bounds;
 mod carrier;
 mod conformance;
+mod crowd;
 mod demo;
 mod documented;
 mod faults;
 mod neighbours;
+mod policed;
 mod punts;
+mod soak;
 mod stateless;
+mod strangers;
 mod support;
+mod traffic;
+mod undisturbed;

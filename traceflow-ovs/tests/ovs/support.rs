@@ -184,7 +184,7 @@ const MAX_IDLE: Duration = Duration::from_secs(1);
 /// Longer than a restart takes on a busy machine.
 const GIVE_UP: Duration = Duration::from_secs(8);
 
-fn forget_soon(database: &Path) {
+pub(crate) fn forget_soon(database: &Path) {
     let set = format!("other_config:max-idle={}", MAX_IDLE.as_millis());
     let status = Command::new("ovs-vsctl")
         .arg(format!("--db=unix:{}", database.display()))
@@ -211,6 +211,17 @@ pub(crate) fn settings(node: &NodeSwitch, cluster: &Arc<Cluster>, instance: Inst
         max_idle: MAX_IDLE,
         give_up: Some(GIVE_UP),
         ..Settings::of(node, Arc::new(Antrea { carrier }), Arc::new(directory), instance)
+    }
+}
+
+/// The number that an environment variable says, or else this one: continuous integration does a share of what a longer
+/// run does.
+pub(crate) fn number(variable: &str, otherwise: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|error| panic!("{variable}={text}: {error}")),
+        Err(_) => otherwise,
     }
 }
 
