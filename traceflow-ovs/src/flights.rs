@@ -96,11 +96,13 @@ impl Flights {
 
     /// Waits for a place and takes it. Says whether the trace has injected here before.
     pub(crate) async fn begin(&self, trace: TraceId, nonce: Nonce, connection: Connection) -> bool {
+        // One request for it, which keeps its turn.
+        let place = Arc::clone(&self.window).acquire_owned();
+        tokio::pin!(place);
         let place = loop {
-            // The semaphore is never closed, so that an error can only be the time's.
-            match timeout(SILENCE, Arc::clone(&self.window).acquire_owned()).await {
-                Ok(Ok(place)) => break place,
-                Ok(Err(_)) | Err(_) => self.forget_silent(),
+            match timeout(SILENCE, &mut place).await {
+                Ok(place) => break place.expect("the semaphore is never closed"),
+                Err(_) => self.forget_silent(),
             }
         };
         let mut under_way = self.lock();
@@ -277,6 +279,24 @@ mod tests {
         timeout(2 * SILENCE, flights.begin(TraceId(2), Nonce(2), connection()))
             .await
             .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_first_goes_first_however_long_it_takes() {
+        let flights = Flights::new(1);
+        flights.begin(TraceId(1), Nonce(1), connection()).await;
+        let mut order = Vec::new();
+        let first = flights.begin(TraceId(2), Nonce(2), connection());
+        let second = async {
+            tokio::time::sleep(SILENCE / 2).await;
+            flights.begin(TraceId(3), Nonce(3), connection()).await
+        };
+        tokio::pin!(first, second);
+        tokio::select! {
+            _ = &mut first => order.push(2),
+            _ = &mut second => order.push(3),
+        }
+        assert_eq!(order, [2]);
     }
 
     #[tokio::test]
