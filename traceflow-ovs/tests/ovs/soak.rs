@@ -213,7 +213,7 @@ impl Tally {
     }
 
     fn judge(&mut self, world: &Policed, journeys: &[Journey], answered: &Answered) -> Result<(), String> {
-        let trace = answered.trace.as_ref().map_err(ToString::to_string)?;
+        let trace = answered.trace.as_ref().map_err(|error| format!("{error:?}"))?;
         self.retried += usize::from(trace.attempts > 1);
         if !Arc::ptr_eq(&trace.plan, &answered.plan) {
             return Err("the answer is another trace's".to_owned());
