@@ -1,0 +1,144 @@
+//! The task that follows the connection's fate and renews what stands.
+
+use std::collections::BTreeSet;
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use traceflow_core::datapath::{DatapathError, Report};
+use traceflow_openflow::message::Message;
+
+use super::attachment::Standing;
+use super::{Switch, delete, lock};
+use crate::channel::Link;
+use crate::instance::Instance;
+use crate::watch;
+
+/// How often what stands is renewed, so that it only goes by itself when nobody is there any more.
+const RENEWAL: Duration = Duration::from_secs(watch::EXPIRES as u64 / 3);
+
+/// Follows the connection's fate and renews what stands, as long as anybody holds the switch.
+pub(super) async fn keep(switch: Weak<Switch>) {
+    let Some((mut link, disturbed)) = switch
+        .upgrade()
+        .map(|switch| (switch.channel.link(), switch.disturbed.clone()))
+    else {
+        return;
+    };
+    let mut renewal = tokio::time::interval(RENEWAL);
+    loop {
+        let news = tokio::select! {
+            changed = link.changed() => match changed {
+                Ok(()) => News::Link,
+                Err(_) => return,
+            },
+            () = disturbed.notified() => News::Disturbed,
+            _ = renewal.tick() => News::Time,
+        };
+        let Some(switch) = switch.upgrade() else { return };
+        let now = link.borrow_and_update().clone();
+        if matches!(news, News::Link) {
+            switch.flights.doubt();
+        }
+        match (news, now) {
+            (News::Link, Link::Gone(reason)) => {
+                tracing::warn!(node = %switch.settings.node, %reason, "the switch is gone for good");
+                lock(&switch.reports).take();
+                return;
+            }
+            (News::Link | News::Disturbed, Link::Up(number)) => switch.look_after(number).await,
+            (News::Time, _) => switch.renew().await,
+            (_, Link::Down(..) | Link::Gone(_)) => {}
+        }
+    }
+}
+
+/// Why the task looks after its switch.
+enum News {
+    Link,
+    Disturbed,
+    Time,
+}
+
+impl Switch {
+    async fn look_after(&self, number: u64) {
+        let mut standing = self.standing.lock().await;
+        if *standing == Standing::Unwanted {
+            // If that fails, the connection is lost again; what comes after it will try anew.
+            let _ = self.take_away(&mut standing).await;
+        }
+        self.pay_debts();
+        let Standing::Attached(before) = *standing else { return };
+        let expected = self
+            .layout()
+            .map_or(0, |layout| watch::standing(&layout, self.instance()).len());
+        let found = match self.channel.flows(self.instance().cookie(), u64::MAX).await {
+            Ok(flows) => flows,
+            // As above.
+            Err(DatapathError::Unavailable(_)) => return,
+            Err(_) => Vec::new(),
+        };
+        let live_flows_stand = match self.live_flows_stand().await {
+            Ok(stand) => stand,
+            Err(DatapathError::Unavailable(_)) => return,
+            Err(_) => false,
+        };
+        let unseen = if before == number { 0 } else { self.flights.lose_all() };
+        if found.len() == expected && live_flows_stand {
+            *standing = Standing::Attached(number);
+            let lost = self.lost_of(&found).await.unwrap_or_default().max(unseen as u64);
+            if lost > 0 {
+                self.report(&Report::Lost { count: lost });
+            }
+            return;
+        }
+        let found = found.len();
+        tracing::warn!(node = %self.settings.node, found, expected, "the switch has lost our flows");
+        *standing = Standing::Nothing;
+        self.live().clear();
+        drop(standing);
+        self.report(&Report::Restarted);
+    }
+
+    fn pay_debts(&self) {
+        let owed = self.flights.owed();
+        if self.channel.post(owed.clone()).is_ok() {
+            self.flights.pay(&owed);
+        }
+    }
+
+    async fn live_flows_stand(&self) -> Result<bool, DatapathError> {
+        let (cookie, mask) = (self.instance().live_cookie(), Instance::live_cookie_mask());
+        let flows = self.channel.flows(cookie, mask).await?;
+        let wanted: BTreeSet<u64> = self
+            .live()
+            .keys()
+            .map(|trace| self.instance().trace_cookie(*trace))
+            .collect();
+        let (found, strays): (Vec<_>, Vec<_>) = flows.iter().partition(|flow| wanted.contains(&flow.cookie));
+        let strays: BTreeSet<u64> = strays.iter().map(|flow| flow.cookie).collect();
+        let deletions = strays
+            .into_iter()
+            .map(|cookie| Message::FlowMod(delete(cookie, u64::MAX)));
+        // What can't be sent now goes by itself.
+        let _ = self.channel.post(deletions.collect());
+        Ok(found.len() >= self.expected_live_flows())
+    }
+
+    async fn renew(&self) {
+        let standing = self.standing.lock().await;
+        let (Standing::Attached(number), Ok(layout)) = (*standing, self.layout()) else {
+            return;
+        };
+        // After a loss of the connection it is first to be seen whether anything stands.
+        if *self.channel.link().borrow() != Link::Up(number) {
+            return;
+        }
+        let mut flows = watch::standing(&layout, self.instance());
+        flows.extend(self.live_flows(Instant::now()));
+        let messages = flows.into_iter().map(Message::FlowMod).collect();
+        if let Err(error) = self.channel.perform(messages).await {
+            tracing::warn!(node = %self.settings.node, %error, "what stands could not be renewed");
+        }
+    }
+}
