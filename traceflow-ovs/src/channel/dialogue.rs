@@ -1,13 +1,18 @@
 //! Who says what when: a switch that is played by the test, on a real socket.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use traceflow_openflow::Version;
-use traceflow_openflow::message::{Echo, FeaturesReply, FlowMod, Hello, PacketOut};
+use tokio::time::timeout;
+use traceflow_core::datapath::DatapathError;
+use traceflow_openflow::message::{Echo, ErrorMessage, FeaturesReply, FlowMod, Hello, Message, PacketIn2, PacketOut};
+use traceflow_openflow::{Port, Version};
 
-use super::*;
+use super::{Channel, Link, Opening, Said};
+use crate::address::Address;
 
 /// The switch's side.
 struct Switch {
