@@ -19,8 +19,9 @@ pub(crate) struct Installed {
     /// What becomes of the DSCP of its packets when they come from another node.
     fate: Option<Fate>,
     flows: Vec<FlowMod>,
-    /// How many of its packets were punted here.
+    /// How many of its packets were punted here, once every node had time to be armed.
     punts: u32,
+    since: Instant,
     /// When they are to be gone.
     until: Instant,
 }
@@ -49,6 +50,7 @@ impl Switch {
             fate: (self.settings.pipeline.carrier() == Carrier::Dscp).then_some(fate),
             flows: flows.to_vec(),
             punts: 0,
+            since: Instant::now(),
             until: Instant::now() + probe.lifetime.min(LONGEST),
         };
         let marks = self.capabilities.marks;
@@ -78,6 +80,10 @@ impl Switch {
         let mut live = self.live();
         let mut probes = live.iter_mut();
         let (&trace, installed) = probes.find(|(_, installed)| installed.live && installed.mark == mark)?;
+        if installed.since.elapsed() < ARMING {
+            // The packet that will be followed may be still to come.
+            return None;
+        }
         installed.punts += 1;
         if installed.punts != MOST_PUNTS {
             return None;
@@ -121,6 +127,9 @@ pub(crate) fn expiry(left: Duration) -> u16 {
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
     seconds.clamp(1, watch::EXPIRES.into()) as u16
 }
+
+/// Longer than it takes to arm all nodes of a trace, or to give one up.
+const ARMING: Duration = Duration::from_secs(6);
 
 /// More of its packets than any live trace needs to see on one node.
 const MOST_PUNTS: u32 = 256;

@@ -1,6 +1,10 @@
 //! Real traffic that is followed doesn't fill the switch's slow path.
 
+use std::time::Duration;
+
 use testbed::fabric::Form;
+use tokio::task::yield_now;
+use tokio::time::timeout;
 use traceflow_core::datapath::{Datapath, Mark, Probe, ProbeKind, TraceId};
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{IpFamily, MacAddress, Packet, Protocol, TcpFlags};
@@ -8,8 +12,6 @@ use traceflow_core::plan::FlowMatch;
 use traceflow_ovs::OvsDatapath;
 
 use crate::support::World;
-
-const PACKETS: u16 = 400;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_not_marked_for_ever() {
@@ -26,39 +28,41 @@ async fn a_flood_is_not_marked_for_ever() {
             },
             dropped_only: false,
         },
-        lifetime: std::time::Duration::from_secs(60),
+        lifetime: Duration::from_secs(60),
     };
     node.install(&probe).await.unwrap();
     let flows = node.leftovers().await.unwrap().len();
-    let pod = ObjectName::new("default", "pod1");
-    let before = world.fabric().received(&ObjectName::new("default", "pod2")).unwrap();
-    for number in 0..PACKETS {
-        let packet = Packet::ethernet(
-            MacAddress([0x0a, 0x58, 172, 16, 5, 11]),
-            MacAddress([0x0a, 0x58, 172, 16, 5, 12]),
-        )
-        .ipv4([172, 16, 5, 11].into(), [172, 16, 5, 12].into())
-        .tcp(20_000 + number, 80, TcpFlags::SYN)
-        .unwrap();
-        world.send(&pod, &packet).unwrap();
-    }
-    // The flows of the probe go, those that stand stay, and every packet has arrived.
-    tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    // Packet after packet, each of which arrives, until the flows of the probe are gone; those that stand stay.
+    let flood = async {
+        let mut number = 0;
         while node.leftovers().await.unwrap().len() == flows {
-            tokio::task::yield_now().await;
+            for _ in 0..50 {
+                send_and_await(&world, number).await;
+                number = (number + 1) % 40_000;
+            }
         }
-    })
-    .await
-    .unwrap();
-    let received = || world.fabric().received(&ObjectName::new("default", "pod2")).unwrap() - before;
-    tokio::time::timeout(std::time::Duration::from_secs(10), async {
-        while received() < u64::from(PACKETS) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .unwrap();
+    };
+    timeout(Duration::from_secs(60), flood).await.unwrap();
+    send_and_await(&world, 50_000).await;
     node.remove(&probe).await.unwrap();
     node.detach().await.unwrap();
     assert_eq!(world.leftovers().await, Vec::<String>::new());
+}
+
+/// A packet from pod1, which pod2 is handed.
+async fn send_and_await(world: &World, number: u16) {
+    let (client, server) = (ObjectName::new("default", "pod1"), ObjectName::new("default", "pod2"));
+    let received = || world.fabric().received(&server).unwrap();
+    let before = received();
+    let packet = Packet::ethernet(
+        MacAddress([0x0a, 0x58, 172, 16, 5, 11]),
+        MacAddress([0x0a, 0x58, 172, 16, 5, 12]),
+    )
+    .ipv4([172, 16, 5, 11].into(), [172, 16, 5, 12].into())
+    .tcp(10_000 + number, 80, TcpFlags::SYN)
+    .unwrap();
+    world.send(&client, &packet).unwrap();
+    while received() == before {
+        yield_now().await;
+    }
 }
