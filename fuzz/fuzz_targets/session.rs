@@ -4,6 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
+// The tests of the session use all of it; this target only what a random walk needs.
+#[allow(dead_code)]
 #[path = "../../traceflow-core/tests/traces/support.rs"]
 mod support;
 #[path = "../../traceflow-core/tests/traces/world.rs"]
