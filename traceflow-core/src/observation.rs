@@ -167,6 +167,29 @@ impl PolicyRef {
             name: name.name,
         }
     }
+
+    /// A NetworkPolicy of Antrea's own (`crd.antrea.io`).
+    pub fn antrea(name: ObjectName) -> Self {
+        Self {
+            kind: PolicyKind::AntreaNetworkPolicy,
+            ..Self::kubernetes(name)
+        }
+    }
+
+    /// A ClusterNetworkPolicy of Antrea's (`crd.antrea.io`).
+    ///
+    /// ```
+    /// use traceflow_core::observation::PolicyRef;
+    ///
+    /// assert_eq!(PolicyRef::antrea_cluster("strict").to_string(), "AntreaClusterNetworkPolicy:strict");
+    /// ```
+    pub fn antrea_cluster(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind: PolicyKind::AntreaClusterNetworkPolicy,
+            namespace: None,
+            name: name.into(),
+        }
+    }
 }
 
 impl fmt::Display for PolicyRef {
@@ -186,6 +209,8 @@ pub enum DropReason {
     PolicyRule {
         /// The policy that the rule belongs to.
         policy: PolicyRef,
+        /// The rule's name, where rules have names and it is known.
+        rule: Option<Arc<str>>,
     },
     /// Policies isolate the Pod in this direction and none of their rules allows the packet.
     DefaultIsolation {
@@ -221,7 +246,11 @@ pub enum DropReason {
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PolicyRule { policy } => write!(f, "a rule of {policy} denies it"),
+            Self::PolicyRule { policy, rule: None } => write!(f, "a rule of {policy} denies it"),
+            Self::PolicyRule {
+                policy,
+                rule: Some(rule),
+            } => write!(f, "rule {rule} of {policy} denies it"),
             Self::DefaultIsolation { policies } if policies.is_empty() => {
                 f.write_str("no rule allows it, and policies isolate the Pod")
             }
@@ -329,6 +358,13 @@ impl Observation {
     #[must_use]
     pub fn by(mut self, policy: PolicyRef) -> Self {
         self.network_policy = Some(policy);
+        self
+    }
+
+    /// The same, by this rule of the policy, where it has a name.
+    #[must_use]
+    pub fn by_rule(mut self, rule: Option<Arc<str>>) -> Self {
+        self.network_policy_rule = rule;
         self
     }
 

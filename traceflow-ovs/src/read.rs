@@ -178,9 +178,9 @@ fn policy(evidence: &Evidence<'_>, judges: &Judges, subject: Option<ObjectName>)
         let refused = registers.refusing.is_some_and(|refusing| evidence.holds(refusing));
         let action = if refused { Action::Rejected } else { Action::Dropped };
         let seen = by_rule(evidence, ended(action, &judges.metric.1), number);
-        let policy = seen.network_policy.clone();
-        return Some(match policy {
-            Some(policy) => seen.because(DropReason::PolicyRule { policy }),
+        let rule = seen.network_policy_rule.clone();
+        return Some(match seen.network_policy.clone() {
+            Some(policy) => seen.because(DropReason::PolicyRule { policy, rule }),
             None => seen,
         });
     }

@@ -110,7 +110,10 @@ pub(super) fn rejected() -> Trace {
         namespace: None,
         name: "strict".into(),
     };
-    let reason = DropReason::PolicyRule { policy: policy.clone() };
+    let reason = DropReason::PolicyRule {
+        policy: policy.clone(),
+        rule: Some("deny-web".into()),
+    };
     let mut refused = Observation::new(Component::NetworkPolicy, Action::Rejected)
         .at(ComponentInfo::EgressMetric)
         .by(policy)

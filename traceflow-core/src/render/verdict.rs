@@ -76,7 +76,7 @@ impl VerdictStatus {
     fn because(mut self, reason: Option<&DropReason>) -> Self {
         self.reason = reason.map(ToString::to_string);
         self.policies = match reason {
-            Some(DropReason::PolicyRule { policy }) => vec![policy.to_string()],
+            Some(DropReason::PolicyRule { policy, .. }) => vec![policy.to_string()],
             Some(DropReason::DefaultIsolation { policies }) => policies.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };

@@ -146,10 +146,13 @@ pub(super) fn details(seen: &Observation) -> Vec<String> {
     let mut add = |detail: Option<String>| details.extend(detail);
     let reason = seen.reason.as_ref();
     add(reason.map(ToString::to_string));
+    // What the reason has named already is not said twice.
     if !matches!(reason, Some(DropReason::PolicyRule { .. })) {
         add(seen.network_policy.as_ref().map(ToString::to_string));
     }
-    add(seen.network_policy_rule.as_ref().map(|rule| format!("rule {rule}")));
+    if !matches!(reason, Some(DropReason::PolicyRule { rule: Some(_), .. })) {
+        add(seen.network_policy_rule.as_ref().map(|rule| format!("rule {rule}")));
+    }
     add(seen.pod.as_ref().map(|pod| format!("to {pod}")));
     add(seen
         .translated_dst_ip
