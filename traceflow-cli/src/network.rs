@@ -65,7 +65,9 @@ impl Network {
 
 /// What to say about objects that decide about packets in a real cluster and don't in the simulated one.
 fn left_out(unmodelled: &[Unmodelled]) -> Option<String> {
-    let decides = |object: &&Unmodelled| object.kind.ends_with("NetworkPolicy") || &*object.kind == "Egress";
+    let decides = |object: &&Unmodelled| {
+        object.kind.ends_with("NetworkPolicy") || matches!(&*object.kind, "Egress" | "ClusterGroup" | "Group")
+    };
     let mut named: Vec<String> = unmodelled.iter().filter(decides).map(Unmodelled::to_string).collect();
     let more = named.len().saturating_sub(NAMED);
     named.truncate(NAMED);
@@ -90,18 +92,15 @@ mod tests {
     fn policies_that_are_not_modelled_are_named() {
         let mut objects = Objects::default();
         let mut read = |kind: &str, name: &str| {
-            let text = format!("{{apiVersion: crd.antrea.io/v1beta1, kind: {kind}, metadata: {{name: {name}}}}}");
+            let text = format!("{{apiVersion: v1alpha1, kind: {kind}, metadata: {{name: {name}}}}}");
             objects.read(&Text::new("cluster", text)).unwrap();
             left_out(objects.unmodelled())
         };
         assert_eq!(read("Traceflow", "tf"), None);
-        let first = read("ClusterNetworkPolicy", "a").unwrap();
-        assert!(
-            first.ends_with(": ClusterNetworkPolicy default/a (crd.antrea.io/v1beta1)"),
-            "{first}"
-        );
+        let first = read("AdminNetworkPolicy", "a").unwrap();
+        assert!(first.ends_with(": AdminNetworkPolicy default/a (v1alpha1)"), "{first}");
         for name in ["b", "c", "d", "e"] {
-            read("ClusterNetworkPolicy", name);
+            read("AdminNetworkPolicy", name);
         }
         let all = read("Egress", "out").unwrap();
         assert!(all.ends_with(", 3 more") && !all.contains("default/d"), "{all}");

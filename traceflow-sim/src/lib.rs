@@ -63,6 +63,8 @@
 //!   chosen is a hash of the [seed](Cluster::with_seed) and the packet's 5-tuple. Without endpoints the packet is
 //!   rejected.
 //! - **NetworkPolicy** to the letter of its API; what that leaves open is decided as Antrea decides it ([`policy`]).
+//! - **Antrea's own policies** with tiers, priorities, groups, and rules that allow, drop, reject or pass
+//!   ([`policy::antrea`]).
 //! - **Routing**: Pods of other nodes are reached by tunnel, everybody else by the gateway, out of the network. The TTL
 //!   drops by one on every node of a path between nodes, and on the way out.
 //! - What bare manifests leave open (addresses, nodes) is filled in, the same way every time ([`ClusterBuilder`]).

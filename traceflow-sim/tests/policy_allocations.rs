@@ -44,7 +44,9 @@ fn an_allowed_packet_is_decided_without_allocating() {
         pod: web,
         peer: Peer::Address(IpAddr::from([10, 0, 0, 2])),
         protocol: Protocol::TCP,
+        source_port: Some(40_000),
         destination_port: Some(80),
+        icmp: None,
     };
     let mut allowed = false;
     let measured = allocation_counter::measure(|| allowed = index.decide(&syn).allows());

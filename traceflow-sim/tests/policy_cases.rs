@@ -115,7 +115,9 @@ impl Case {
             pod: self.index.pod_id(&object_name(pod)).expect(pod),
             peer: self.peer(peer),
             protocol,
+            source_port: None,
             destination_port,
+            icmp: None,
         }
     }
 
@@ -135,11 +137,12 @@ fn show(decision: &Decision) -> String {
         Decision::NotIsolated => "not isolated".to_owned(),
         Decision::Exempt(Exempt::Itself) => "exempt, itself".to_owned(),
         Decision::Exempt(Exempt::OwnNode) => "exempt, own node".to_owned(),
-        Decision::Allowed { policy, rule } => format!("allowed by {}[{rule}]", short_name(policy)),
+        Decision::Allowed { policy, rule, .. } => format!("allowed by {}[{rule}]", short_name(policy)),
         Decision::Isolated { policies } => {
             let names: Vec<String> = policies.iter().map(short_name).collect();
             format!("isolated by {}", names.join(", "))
         }
+        Decision::Denied { policy, .. } => panic!("{policy} is Antrea's"),
     }
 }
 

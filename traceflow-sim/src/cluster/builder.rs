@@ -13,6 +13,7 @@ use super::Cluster;
 use crate::model::{ContainerPort, EndpointSlice, Labels, Namespace, Node, Pod, Service, ServicePort, TargetPort};
 use crate::objects::{DEFAULT_NAMESPACE, Objects, Origin, Placed};
 use crate::policy::NetworkPolicy;
+use crate::policy::antrea::{AntreaPolicy, Group, Tier};
 
 /// Builds a [`Cluster`] object by object. What is left open is filled in deterministically: nodes get ranges 10.244.0.0/24,
 /// 10.244.1.0/24 and so on and addresses from 172.18.0.2 on, Pods the addresses from the third of their node's range on,
@@ -60,8 +61,14 @@ pub enum Object {
     Service(Service),
     /// An `EndpointSlice`.
     EndpointSlice(EndpointSlice),
-    /// A `NetworkPolicy`.
+    /// A `NetworkPolicy` of `networking.k8s.io/v1`.
     NetworkPolicy(NetworkPolicy),
+    /// A `ClusterNetworkPolicy` or `NetworkPolicy` of `crd.antrea.io/v1beta1`.
+    AntreaPolicy(AntreaPolicy),
+    /// A `Tier`.
+    Tier(Tier),
+    /// A `ClusterGroup` or `Group`.
+    Group(Group),
 }
 
 macro_rules! from_kinds {
@@ -73,7 +80,17 @@ macro_rules! from_kinds {
         }
     )*};
 }
-from_kinds!(Node, Namespace, Pod, Service, EndpointSlice, NetworkPolicy);
+from_kinds!(
+    Node,
+    Namespace,
+    Pod,
+    Service,
+    EndpointSlice,
+    NetworkPolicy,
+    AntreaPolicy,
+    Tier,
+    Group
+);
 
 /// The kind of the object that was added last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +185,12 @@ impl ClusterBuilder {
                 let called = format!("NetworkPolicy {}", policy.name);
                 push(&mut objects.policies, called, policy, Last::Other)
             }
+            Object::AntreaPolicy(policy) => {
+                let called = policy.name.to_string();
+                push(&mut objects.antrea_policies, called, policy, Last::Other)
+            }
+            Object::Tier(tier) => push(&mut objects.tiers, format!("Tier {}", tier.name), tier, Last::Other),
+            Object::Group(group) => push(&mut objects.groups, format!("group {}", group.name), group, Last::Other),
         });
         self
     }

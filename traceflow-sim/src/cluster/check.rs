@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use traceflow_core::input::{BadInput, Problem};
 
 use crate::objects::{Objects, Origin, Placed};
+use crate::policy::antrea::TierPriorities;
 
 /// Names are there once, references lead somewhere, and the nodes' ranges are apart.
 pub(super) fn check(objects: &Objects) -> Result<(), BadInput> {
@@ -18,8 +19,42 @@ pub(super) fn check(objects: &Objects) -> Result<(), BadInput> {
     once("Service", &objects.services, |service| &service.name)?;
     once("EndpointSlice", &objects.endpoint_slices, |slice| &slice.name)?;
     once("NetworkPolicy", &objects.policies, |policy| &policy.name)?;
+    once("Antrea policy", &objects.antrea_policies, |policy| &policy.name)?;
+    once("Tier", &objects.tiers, |tier| &tier.name)?;
+    once("group", &objects.groups, |group| &group.name)?;
+    check_tiers(objects)?;
     check_nodes_of_pods(objects)?;
     check_ranges(objects)
+}
+
+/// No two tiers share a priority, and policies stand in tiers that are there.
+fn check_tiers(objects: &Objects) -> Result<(), BadInput> {
+    let mut tiers = TierPriorities::default();
+    for Placed { object: tier, origin } in &objects.tiers {
+        if let Some(other) = tiers.named_by(tier.priority).filter(|other| **other != tier.name) {
+            return Err(origin.error(
+                "spec.priority",
+                Problem::Conflict {
+                    what: format!("tier {other} has the priority {} too", tier.priority).into(),
+                    remedy: "give each tier its own".into(),
+                },
+            ));
+        }
+        tiers.insert(tier);
+    }
+    for Placed { object: policy, origin } in &objects.antrea_policies {
+        if tiers.of(&policy.tier).is_none() {
+            return Err(origin.error(
+                "spec.tier",
+                Problem::NotFound {
+                    kind: "Tier",
+                    name: policy.tier.to_string(),
+                    remedy: format!("add the Tier object, or use one of {}", tiers.names().join(", ")).into(),
+                },
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Two owners of one address.

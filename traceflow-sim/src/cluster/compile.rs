@@ -45,6 +45,19 @@ fn add_namespaces_and_policies(cluster: &mut Cluster, objects: &mut Objects) {
     for policy in std::mem::take(&mut objects.policies) {
         cluster.policies.insert_policy(policy.object);
     }
+    // Whom Antrea's policies apply to depends on these, so they come first.
+    for tier in &objects.tiers {
+        cluster.policies.insert_tier(&tier.object);
+    }
+    for group in std::mem::take(&mut objects.groups) {
+        cluster.policies.insert_group(group.object);
+    }
+    for service in &objects.services {
+        cluster.policies.insert_service(&service.object);
+    }
+    for policy in std::mem::take(&mut objects.antrea_policies) {
+        cluster.policies.insert_antrea_policy(policy.object);
+    }
 }
 
 fn add_nodes(cluster: &mut Cluster, nodes: Vec<Placed<Node>>) -> Result<(), BadInput> {

@@ -1,9 +1,11 @@
 //! Kubernetes objects from YAML or JSON: what `kubectl get -o yaml` prints, or bare manifests as people write them.
 //!
-//! Nodes, Namespaces, Pods, Services, EndpointSlices and NetworkPolicies are read, one by one or in lists (`List`,
-//! `PodList`); objects of other kinds are kept by name only ([`Objects::unmodelled`]). Fields that don't decide a
+//! Nodes, Namespaces, Pods, Services, EndpointSlices, NetworkPolicies and Antrea's policies with their Tiers and groups
+//! are read, one by one or in lists (`List`, `PodList`); objects of other kinds are kept by name only
+//! ([`Objects::unmodelled`]). Fields that don't decide a
 //! packet's path are passed over, as `kubectl` dumps have hundreds of them.
 
+mod antrea;
 mod endpoint_slice;
 mod metadata;
 mod node;
@@ -21,6 +23,7 @@ use traceflow_core::names::ObjectName;
 
 use crate::model::{EndpointSlice, Namespace, Node, Pod, Service};
 use crate::policy::NetworkPolicy;
+use crate::policy::antrea::{AntreaPolicy, Group, Tier};
 
 pub(crate) use metadata::DEFAULT_NAMESPACE;
 use metadata::Metadata;
@@ -46,6 +49,9 @@ pub struct Objects {
     pub(crate) services: Vec<Placed<Service>>,
     pub(crate) endpoint_slices: Vec<Placed<EndpointSlice>>,
     pub(crate) policies: Vec<Placed<NetworkPolicy>>,
+    pub(crate) antrea_policies: Vec<Placed<AntreaPolicy>>,
+    pub(crate) tiers: Vec<Placed<Tier>>,
+    pub(crate) groups: Vec<Placed<Group>>,
     unmodelled: Vec<Unmodelled>,
 }
 
@@ -56,7 +62,7 @@ pub(crate) struct Placed<T> {
     pub(crate) origin: Origin,
 }
 
-/// An object of a kind that the simulator doesn't know, so that nothing of it shows in a trace.
+/// An object that the simulator doesn't know, or not all of, so that nothing of it shows in a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Unmodelled {
     /// `apiVersion`.
@@ -65,6 +71,8 @@ pub struct Unmodelled {
     pub kind: Arc<str>,
     /// `metadata.namespace`, `default` where it is not given, and `metadata.name`; not all kinds have names.
     pub name: Option<ObjectName>,
+    /// The path of the field that isn't modelled, where the kind is; `None` if the kind isn't.
+    pub field: Option<Arc<str>>,
 }
 
 impl fmt::Display for Unmodelled {
@@ -73,7 +81,11 @@ impl fmt::Display for Unmodelled {
         if let Some(name) = &self.name {
             write!(f, " {name}")?;
         }
-        write!(f, " ({})", self.api_version)
+        write!(f, " ({})", self.api_version)?;
+        match &self.field {
+            Some(field) => write!(f, ", for its {field}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -163,11 +175,17 @@ impl Objects {
                 ("Service", "") => Self::read_service,
                 ("EndpointSlice", "discovery.k8s.io") => Self::read_endpoint_slice,
                 ("NetworkPolicy", "networking.k8s.io") => Self::read_policy,
+                ("ClusterNetworkPolicy", antrea::API_GROUP) => Self::read_cluster_network_policy,
+                ("NetworkPolicy", antrea::API_GROUP) => Self::read_antrea_network_policy,
+                ("Tier", antrea::API_GROUP) => Self::read_tier,
+                ("ClusterGroup", antrea::API_GROUP) => Self::read_cluster_group,
+                ("Group", antrea::API_GROUP) => Self::read_group,
                 _ => {
                     self.unmodelled.push(Unmodelled {
                         api_version: meta.api_version.clone(),
                         kind: meta.kind.clone(),
                         name: metadata::name_of_any_kind(object),
+                        field: None,
                     });
                     return Ok(());
                 }
@@ -277,6 +295,9 @@ impl TypeMeta {
             ("Node" | "Namespace" | "Pod" | "Service" | "List", "") => "v1",
             ("EndpointSlice", "discovery.k8s.io") => "discovery.k8s.io/v1",
             ("NetworkPolicy", "networking.k8s.io") => "networking.k8s.io/v1",
+            ("NetworkPolicy" | "ClusterNetworkPolicy" | "Tier" | "ClusterGroup" | "Group", antrea::API_GROUP) => {
+                antrea::API_VERSION
+            }
             _ => return Ok(()),
         };
         match object.optional("apiVersion")? {

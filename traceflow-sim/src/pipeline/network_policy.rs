@@ -1,20 +1,21 @@
-//! Applies network policies: the rules first, then the default of Pods that are isolated.
+//! Applies network policies: the rules first, which allow or deny, then the default of Pods that are isolated.
 
 use std::ops::ControlFlow;
 
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation};
+use traceflow_core::packet::CapturedTransport;
 
 use super::routing::Exit;
 use super::{Arrival, Outcome, Passage};
 use crate::cluster::PodId;
-use crate::policy::{Access, Decision, Direction, Peer};
+use crate::policy::{Access, Decision, Denial, Direction, Peer};
 
 /// The sender's policies see the destination after translation.
 pub(super) fn apply_egress_rules(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
-    if let Arrival::Pod { pod, .. } = passage.entering.arrival {
-        apply_rules(passage, pod, Direction::Egress);
+    match passage.entering.arrival {
+        Arrival::Pod { pod, .. } => apply_rules(passage, pod, &EGRESS),
+        Arrival::Gateway | Arrival::Tunnel => ControlFlow::Continue(()),
     }
-    ControlFlow::Continue(())
 }
 
 /// Drops what no rule allowed, if policies isolate the sender.
@@ -24,10 +25,10 @@ pub(super) fn apply_egress_default(passage: &mut Passage<'_>) -> ControlFlow<Out
 
 /// The policies of the Pod that the packet is about to be handed to.
 pub(super) fn apply_ingress_rules(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
-    if let Some(Exit::Pod(pod)) = passage.exit {
-        apply_rules(passage, pod, Direction::Ingress);
+    match passage.exit {
+        Some(Exit::Pod(pod)) => apply_rules(passage, pod, &INGRESS),
+        _ => ControlFlow::Continue(()),
     }
-    ControlFlow::Continue(())
 }
 
 /// Drops what no rule allowed, if policies isolate the destination.
@@ -35,16 +36,70 @@ pub(super) fn apply_ingress_default(passage: &mut Passage<'_>) -> ControlFlow<Ou
     apply_default(passage, ComponentInfo::IngressDefaultRule)
 }
 
-fn apply_rules(passage: &mut Passage<'_>, pod: PodId, direction: Direction) {
+/// The words of one direction.
+struct Judges {
+    direction: Direction,
+    allowing: ComponentInfo,
+    denying: ComponentInfo,
+}
+
+const EGRESS: Judges = Judges {
+    direction: Direction::Egress,
+    allowing: ComponentInfo::EgressRule,
+    denying: ComponentInfo::EgressMetric,
+};
+
+const INGRESS: Judges = Judges {
+    direction: Direction::Ingress,
+    allowing: ComponentInfo::IngressRule,
+    denying: ComponentInfo::IngressMetric,
+};
+
+fn apply_rules(passage: &mut Passage<'_>, pod: PodId, judges: &Judges) -> ControlFlow<Outcome> {
     // Policies judge connections: what belongs to one that was let through passes. A Pod can't be kept from itself.
     if passage.tracked || passage.hairpin {
-        return;
+        return ControlFlow::Continue(());
     }
+    passage.decision = passage.cluster.policies.decide(&access(passage, pod, judges.direction));
+    match &passage.decision {
+        Decision::Allowed { policy, rule_name, .. } => {
+            let seen = Observation::new(Component::NetworkPolicy, Action::Forwarded).at(judges.allowing.clone());
+            let seen = seen.by(policy.clone()).by_rule(rule_name.clone());
+            passage.observe(seen);
+            ControlFlow::Continue(())
+        }
+        Decision::Denied {
+            policy,
+            rule_name,
+            denial,
+            ..
+        } => {
+            let (action, outcome) = match denial {
+                Denial::Drop => (Action::Dropped, Outcome::Dropped),
+                Denial::Reject => (Action::Rejected, Outcome::Rejected),
+            };
+            let reason = DropReason::PolicyRule {
+                policy: policy.clone(),
+                rule: rule_name.clone(),
+            };
+            let seen = Observation::new(Component::NetworkPolicy, action).at(judges.denying.clone());
+            let seen = seen.by(policy.clone()).by_rule(rule_name.clone()).because(reason);
+            passage.observe(seen);
+            ControlFlow::Break(outcome)
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// The packet as the policies of one of its ends see it.
+fn access(passage: &Passage<'_>, pod: PodId, direction: Direction) -> Access {
+    let packet = &passage.packet;
     let other_end = match direction {
-        Direction::Egress => passage.packet.destination,
-        Direction::Ingress => passage.packet.source,
+        Direction::Egress => packet.destination,
+        Direction::Ingress => packet.source,
     };
-    passage.decision = passage.cluster.policies.decide(&Access {
+    let ports = packet.transport.ports();
+    Access {
         direction,
         pod: passage.cluster.pod_record(pod).policy_id,
         peer: if passage.is_own_node(other_end) {
@@ -52,17 +107,13 @@ fn apply_rules(passage: &mut Passage<'_>, pod: PodId, direction: Direction) {
         } else {
             Peer::Address(other_end)
         },
-        protocol: passage.packet.protocol,
-        destination_port: passage.packet.transport.ports().map(|(_, destination)| destination),
-    });
-    if let Decision::Allowed { policy, .. } = &passage.decision {
-        let info = match direction {
-            Direction::Egress => ComponentInfo::EgressRule,
-            Direction::Ingress => ComponentInfo::IngressRule,
-        };
-        let seen = Observation::new(Component::NetworkPolicy, Action::Forwarded).at(info);
-        let seen = seen.by(policy.clone());
-        passage.observe(seen);
+        protocol: packet.protocol,
+        source_port: ports.map(|(source, _)| source),
+        destination_port: ports.map(|(_, destination)| destination),
+        icmp: match &packet.transport {
+            CapturedTransport::Icmp(header) => Some((header.icmp_type, header.code)),
+            _ => None,
+        },
     }
 }
 

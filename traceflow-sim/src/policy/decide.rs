@@ -6,6 +6,7 @@ use std::sync::Arc;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
 
+use super::antrea::{AntreaRule, BoundRule, Candidate, RuleAction};
 use super::index::{PodId, PolicyIndex};
 use super::indexed_pod::IndexedPod;
 use super::{NetworkPolicy, PolicyPeer, Rule};
@@ -31,8 +32,12 @@ pub struct Access {
     pub peer: Peer,
     /// The transport protocol.
     pub protocol: Protocol,
+    /// The source port; `None` if the protocol has none or the packet doesn't show it.
+    pub source_port: Option<u16>,
     /// The destination port, after any translation; `None` if the protocol has none or the packet doesn't show it.
     pub destination_port: Option<u16>,
+    /// Type and code of ICMP or ICMPv6; `None` for another protocol, or if the packet doesn't show it.
+    pub icmp: Option<(u8, u8)>,
 }
 
 /// The other end of [`Access`].
@@ -47,22 +52,45 @@ pub enum Peer {
 /// What the policies say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Allowed: no policy isolates the Pod in this direction.
+    /// Allowed: no policy isolates the Pod in this direction, and none of Antrea's decides about this access.
     NotIsolated,
-    /// Allowed: policies isolate the Pod, but none can forbid this access.
+    /// Allowed: policies select the Pod, but none can forbid this access.
     Exempt(Exempt),
-    /// Allowed by a rule. Where several rules allow it, this is the first rule of the first policy by name.
+    /// Allowed by a rule. Where rules of several Kubernetes policies allow it, this is the first rule of the first policy
+    /// by name.
     Allowed {
         /// The policy that the rule belongs to.
         policy: PolicyRef,
         /// The rule's place in the policy's `ingress` or `egress`, from 0.
         rule: usize,
+        /// The rule's name, where rules have names.
+        rule_name: Option<Arc<str>>,
+    },
+    /// Denied by a rule of one of Antrea's policies.
+    Denied {
+        /// The policy that the rule belongs to.
+        policy: PolicyRef,
+        /// The rule's place in the policy's `ingress` or `egress`, from 0.
+        rule: usize,
+        /// The rule's name, if it has one.
+        rule_name: Option<Arc<str>>,
+        /// Whether the sender is told.
+        denial: Denial,
     },
     /// Denied: policies isolate the Pod, and none of their rules allows the access.
     Isolated {
         /// The policies that isolate it in this direction, in the order of their names.
         policies: Arc<[PolicyRef]>,
     },
+}
+
+/// How a rule denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// Without a word.
+    Drop,
+    /// With a TCP reset or an ICMP error to the sender.
+    Reject,
 }
 
 /// Access that no policy can forbid.
@@ -77,12 +105,14 @@ pub enum Exempt {
 impl Decision {
     /// Whether the packet may pass.
     pub fn allows(&self) -> bool {
-        !matches!(self, Self::Isolated { .. })
+        !matches!(self, Self::Isolated { .. } | Self::Denied { .. })
     }
 }
 
 impl PolicyIndex {
     /// What the policies say about `traffic`; [`Decision::NotIsolated`] if there is no such Pod.
+    ///
+    /// Antrea's policies are asked first, then Kubernetes', then those of Antrea's tier `baseline`.
     ///
     /// The cost depends on the policies that select the Pod, not on how many there are. Nothing is allocated unless
     /// the answer is [`Decision::Isolated`].
@@ -91,7 +121,8 @@ impl PolicyIndex {
             return Decision::NotIsolated;
         };
         let policies = subject.policies(access.direction);
-        if policies.is_empty() {
+        let rules = subject.antrea_rules(access.direction);
+        if policies.is_empty() && rules.is_empty() {
             return Decision::NotIsolated;
         }
         let peer = self.resolve(access.peer);
@@ -102,7 +133,20 @@ impl PolicyIndex {
             Direction::Ingress => subject.ports(),
             Direction::Egress => peer.pod.map_or(&[], |(_, pod)| pod.ports()),
         };
-        let asked = Asked { access, peer, declared };
+        let asked = Asked {
+            index: self,
+            access,
+            subject,
+            peer,
+            declared,
+        };
+        let (tiers, baseline) = rules.split_at(rules.partition_point(|bound| !bound.baseline));
+        if let Some(decision) = asked.decided_by(tiers) {
+            return decision;
+        }
+        if policies.is_empty() {
+            return asked.decided_by(baseline).unwrap_or(Decision::NotIsolated);
+        }
         let allowed = policies.iter().find_map(|policy| asked.allowed_by(policy));
         allowed.unwrap_or_else(|| isolated_by(policies))
     }
@@ -142,7 +186,10 @@ fn isolated_by(policies: &[Arc<NetworkPolicy>]) -> Decision {
 
 /// Everything that a rule looks at.
 struct Asked<'a> {
+    index: &'a PolicyIndex,
     access: &'a Access,
+    /// The Pod whose policies are asked.
+    subject: &'a IndexedPod,
     peer: ResolvedPeer<'a>,
     /// The ports that the destination Pod declares.
     declared: &'a [ContainerPort],
@@ -158,7 +205,49 @@ impl Asked<'_> {
         Some(Decision::Allowed {
             policy: PolicyRef::kubernetes(policy.name.clone()),
             rule,
+            rule_name: None,
         })
+    }
+
+    /// The decision of the first of Antrea's rules that matches; `None` if none does, or if it passes the packet on.
+    fn decided_by(&self, rules: &[BoundRule]) -> Option<Decision> {
+        let direction = self.access.direction;
+        let bound = rules.iter().find(|bound| self.matches_bound(bound))?;
+        let AntreaRule { name, action, .. } = bound.rule(direction);
+        let policy = bound.policy.name.clone();
+        let (rule, rule_name) = (bound.place, name.clone());
+        let denied = |policy, denial| Decision::Denied {
+            policy,
+            rule,
+            rule_name: name.clone(),
+            denial,
+        };
+        match action {
+            RuleAction::Pass => None,
+            RuleAction::Allow => Some(Decision::Allowed {
+                policy,
+                rule,
+                rule_name,
+            }),
+            RuleAction::Drop => Some(denied(policy, Denial::Drop)),
+            RuleAction::Reject => Some(denied(policy, Denial::Reject)),
+        }
+    }
+
+    fn matches_bound(&self, bound: &BoundRule) -> bool {
+        let rule = bound.rule(self.access.direction);
+        let candidate = Candidate {
+            address: self.peer.address,
+            pod: self.peer.pod.map(|(_, pod)| pod),
+        };
+        let is_peer = |peer| {
+            self.index
+                .antrea()
+                .is_peer(peer, &bound.policy, self.subject, candidate)
+        };
+        let covers = |traffic: &super::antrea::RuleTraffic| traffic.covers(self.access, self.declared);
+        (rule.traffic.is_empty() || rule.traffic.iter().any(covers))
+            && (rule.peers.is_empty() || rule.peers.iter().any(is_peer))
     }
 
     fn matches_ports(&self, rule: &Rule) -> bool {

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use traceflow_core::names::ObjectName;
+use traceflow_core::observation::PolicyRef;
 
 use super::NetworkPolicy;
+use super::antrea::{AntreaPolicy, AntreaStore, Group, GroupName, Tier, TierPriorities};
 use super::indexed_pod::IndexedPod;
-use crate::model::{Labels, Namespace, Pod};
+use crate::model::{Labels, Namespace, Pod, Service};
 
 /// The label that every namespace carries, with its own name as value.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -21,7 +23,8 @@ pub struct PodId(u32);
 ///
 /// Pods, namespaces and policies come and go one by one and in any order. A change costs what its own namespace
 /// holds: a Pod is compared with the policies there, a policy with the Pods there. Peers are matched by their labels
-/// when a packet asks, so nothing that is kept per rule grows with the cluster.
+/// when a packet asks, so nothing that is kept per rule grows with the cluster. Antrea's policies reach over namespaces:
+/// one that comes or goes costs a look at every Pod, and a Pod one at each of them.
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -54,7 +57,9 @@ pub struct PodId(u32);
 ///     pod: web,
 ///     peer: Peer::Address(IpAddr::from([192, 0, 2, 1])),
 ///     protocol: Protocol::TCP,
+///     source_port: Some(40_000),
 ///     destination_port: Some(80),
+///     icmp: None,
 /// };
 /// assert!(matches!(index.decide(&syn), Decision::Isolated { .. }));
 /// assert_eq!(index.decide(&Access { direction: Direction::Egress, ..syn }), Decision::NotIsolated);
@@ -68,6 +73,7 @@ pub struct PolicyIndex {
     /// The Pods that selectors can select, by each of their addresses.
     addresses: HashMap<IpAddr, PodId>,
     namespaces: HashMap<Arc<str>, NamespaceEntry>,
+    antrea: AntreaStore,
 }
 
 impl PolicyIndex {
@@ -80,7 +86,9 @@ impl PolicyIndex {
         self.names.insert(pod.name.clone(), id);
         let namespace = self.namespace_entry(&pod.name.namespace);
         namespace.pods.insert(id);
-        let indexed = IndexedPod::new(pod, Arc::clone(&namespace.labels), namespace.policies.values());
+        let namespace = &self.namespaces[&pod.name.namespace];
+        let labels = Arc::clone(&namespace.labels);
+        let indexed = IndexedPod::new(pod, labels, namespace.policies.values(), &self.antrea);
         if indexed.is_selectable() {
             self.addresses
                 .extend(indexed.addresses().iter().map(|&address| (address, id)));
@@ -153,6 +161,48 @@ impl PolicyIndex {
         }
     }
 
+    /// Adds one of Antrea's policies, or puts it in the place of the one of the same name.
+    pub fn insert_antrea_policy(&mut self, policy: impl Into<Arc<AntreaPolicy>>) {
+        let policy = policy.into();
+        self.remove_antrea_policy(&policy.name);
+        self.antrea.insert_policy(Arc::clone(&policy));
+        for pod in self.pods.iter_mut().flatten() {
+            pod.add_antrea_policy(&policy, &self.antrea);
+        }
+    }
+
+    /// Takes one of Antrea's policies out.
+    pub fn remove_antrea_policy(&mut self, name: &PolicyRef) {
+        self.antrea.remove_policy(name);
+        for pod in self.pods.iter_mut().flatten() {
+            pod.drop_antrea_policy(name);
+        }
+    }
+
+    /// Adds a tier, or changes its priority.
+    pub fn insert_tier(&mut self, tier: &Tier) {
+        self.antrea.insert_tier(tier);
+        self.bind_all();
+    }
+
+    /// Adds a group, or puts it in the place of the one of the same name.
+    pub fn insert_group(&mut self, group: Group) {
+        self.antrea.insert_group(group);
+        self.bind_all();
+    }
+
+    /// Takes a group out. Rules that name it apply to nobody, and let nobody in, by that name.
+    pub fn remove_group(&mut self, name: &GroupName) {
+        self.antrea.remove_group(name);
+        self.bind_all();
+    }
+
+    /// Takes note of a Service's selector, for groups that refer to the Service.
+    pub fn insert_service(&mut self, service: &Service) {
+        self.antrea.insert_service(&service.name, &service.selector);
+        self.bind_all();
+    }
+
     /// The id of the Pod of this name.
     pub fn pod_id(&self, name: &ObjectName) -> Option<PodId> {
         self.names.get(name).copied()
@@ -167,6 +217,20 @@ impl PolicyIndex {
             .collect();
         policies.sort_by(|one, other| one.name.cmp(&other.name));
         policies.into_iter()
+    }
+
+    /// Antrea's policies, in the order of their kinds, namespaces and names.
+    pub fn antrea_policies(&self) -> impl Iterator<Item = &Arc<AntreaPolicy>> {
+        self.antrea.policies().into_iter()
+    }
+
+    /// The tiers of Antrea's policies.
+    pub fn tiers(&self) -> &TierPriorities {
+        self.antrea.tiers()
+    }
+
+    pub(super) fn antrea(&self) -> &AntreaStore {
+        &self.antrea
     }
 
     pub(super) fn pods(&self) -> impl Iterator<Item = &IndexedPod> {
@@ -184,6 +248,15 @@ impl PolicyIndex {
 }
 
 impl PolicyIndex {
+    /// After a change that can alter whom any of Antrea's policies applies to.
+    fn bind_all(&mut self) {
+        if self.antrea.has_policies() {
+            for pod in self.pods.iter_mut().flatten() {
+                pod.bind(&self.antrea);
+            }
+        }
+    }
+
     fn grow(&mut self) -> PodId {
         let id = u32::try_from(self.pods.len()).expect("fewer than 2^32 Pods fit in memory");
         self.pods.push(None);
@@ -215,6 +288,7 @@ impl PolicyIndex {
         for id in &namespace.pods {
             if let Some(pod) = &mut self.pods[id.0 as usize] {
                 pod.relabel_namespace(&labels);
+                pod.bind(&self.antrea);
             }
         }
         namespace.labels = labels;

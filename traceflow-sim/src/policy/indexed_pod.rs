@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use traceflow_core::observation::PolicyRef;
+
+use super::antrea::{AntreaPolicy, AntreaStore, BoundRule};
 use super::{Direction, NetworkPolicy, PolicyPeer};
 use crate::model::{ContainerPort, Labels, Pod};
 
@@ -15,24 +18,32 @@ pub(super) struct IndexedPod {
     ingress: Vec<Arc<NetworkPolicy>>,
     /// The same for egress.
     egress: Vec<Arc<NetworkPolicy>>,
+    /// The rules of Antrea's policies that apply to it in ingress, in the order in which they are asked.
+    antrea_ingress: Vec<BoundRule>,
+    /// The same for egress.
+    antrea_egress: Vec<BoundRule>,
 }
 
 impl IndexedPod {
-    /// The Pod, with those policies of its namespace that select it.
+    /// The Pod, with those policies of its namespace that select it, and with the rules of Antrea's that apply to it.
     pub(super) fn new<'a>(
         pod: Arc<Pod>,
         namespace_labels: Arc<Labels>,
         policies: impl IntoIterator<Item = &'a Arc<NetworkPolicy>>,
+        antrea: &AntreaStore,
     ) -> Self {
         let mut indexed = Self {
             pod,
             namespace_labels,
             ingress: Vec::new(),
             egress: Vec::new(),
+            antrea_ingress: Vec::new(),
+            antrea_egress: Vec::new(),
         };
         for policy in policies {
             indexed.add_policy(policy);
         }
+        indexed.bind(antrea);
         indexed
     }
 
@@ -101,6 +112,40 @@ impl IndexedPod {
     pub(super) fn drop_policy(&mut self, name: &Arc<str>) {
         for policies in [&mut self.ingress, &mut self.egress] {
             policies.retain(|policy| policy.name.name != *name);
+        }
+    }
+
+    /// The rules of Antrea's policies that apply to it in this direction, in the order in which they are asked.
+    pub(super) fn antrea_rules(&self, direction: Direction) -> &[BoundRule] {
+        match direction {
+            Direction::Ingress => &self.antrea_ingress,
+            Direction::Egress => &self.antrea_egress,
+        }
+    }
+
+    /// Finds all rules of Antrea's that apply to it, anew.
+    pub(super) fn bind(&mut self, antrea: &AntreaStore) {
+        self.antrea_ingress = antrea.rules_for(self, Direction::Ingress);
+        self.antrea_egress = antrea.rules_for(self, Direction::Egress);
+    }
+
+    /// Takes note of the rules of one of Antrea's policies that apply to it. The policy must not be known yet.
+    pub(super) fn add_antrea_policy(&mut self, policy: &Arc<AntreaPolicy>, antrea: &AntreaStore) {
+        if !self.is_selectable() {
+            return;
+        }
+        let mut ingress = std::mem::take(&mut self.antrea_ingress);
+        antrea.add_rules(&mut ingress, policy, self, Direction::Ingress);
+        self.antrea_ingress = ingress;
+        let mut egress = std::mem::take(&mut self.antrea_egress);
+        antrea.add_rules(&mut egress, policy, self, Direction::Egress);
+        self.antrea_egress = egress;
+    }
+
+    /// Forgets one of Antrea's policies.
+    pub(super) fn drop_antrea_policy(&mut self, name: &PolicyRef) {
+        for rules in [&mut self.antrea_ingress, &mut self.antrea_egress] {
+            rules.retain(|bound| bound.policy.name != *name);
         }
     }
 }

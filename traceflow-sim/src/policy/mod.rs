@@ -1,6 +1,6 @@
-//! NetworkPolicy (`networking.k8s.io/v1`): the objects, and what they decide about one packet.
+//! Network policies: the objects, and what they decide about one packet.
 //!
-//! A policy isolates the Pods that its `podSelector` selects, per direction. What an isolated Pod may still exchange is
+//! Antrea's own policies are in [`antrea`], and are asked first. A NetworkPolicy (`networking.k8s.io/v1`) isolates the Pods that its `podSelector` selects, per direction. What an isolated Pod may still exchange is
 //! the union of the rules of all policies that select it. As the API's text has it:
 //!
 //! - A Pod takes everything from its own node, and can't block access to itself ([`Exempt`]). In egress its node is a
@@ -21,6 +21,7 @@
 //!
 //! Connection tracking is not here: replies of an allowed connection are the caller's business.
 
+pub mod antrea;
 mod decide;
 mod format;
 mod index;
@@ -31,7 +32,7 @@ mod port;
 mod selection;
 mod selector;
 
-pub use decide::{Access, Decision, Direction, Exempt, Peer};
+pub use decide::{Access, Decision, Denial, Direction, Exempt, Peer};
 pub use index::{PodId, PolicyIndex};
 pub use ip_block::{IpBlock, NotInside};
 pub use network_policy::{NetworkPolicy, PolicyPeer, Rule};

@@ -36,6 +36,11 @@ impl PolicyPort {
     /// Its first mistake, with the place.
     pub fn read(entry: &Field<'_>) -> Result<Self, BadInput> {
         entry.only(&["protocol", "port", "endPort"])?;
+        Self::read_fields(entry)
+    }
+
+    /// Reads those fields of an entry that both kinds of policies know.
+    pub(super) fn read_fields(entry: &Field<'_>) -> Result<Self, BadInput> {
         let protocol = match entry.optional("protocol")? {
             Some(protocol) => read_protocol(&protocol)?,
             None => Protocol::TCP,

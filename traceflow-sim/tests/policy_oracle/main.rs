@@ -89,7 +89,9 @@ fn traffic(index: &PolicyIndex, world: &World, question: &Question) -> Access {
             Peer::Address(question.peer)
         },
         protocol: protocol(question.protocol),
+        source_port: None,
         destination_port: question.port,
+        icmp: None,
     }
 }
 
@@ -98,13 +100,14 @@ fn answer(decision: Decision) -> Answer {
     match decision {
         Decision::NotIsolated => Answer::NotIsolated,
         Decision::Exempt(_) => Answer::Exempt,
-        Decision::Allowed { policy, rule } => Answer::Allowed {
+        Decision::Allowed { policy, rule, .. } => Answer::Allowed {
             policy: name(&policy),
             rule,
         },
         Decision::Isolated { policies } => Answer::Isolated {
             policies: policies.iter().map(name).collect(),
         },
+        Decision::Denied { policy, .. } => panic!("{policy} is Antrea's"),
     }
 }
 

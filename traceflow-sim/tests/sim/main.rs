@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod agreement;
+mod antrea_policies;
 mod demo;
 mod ends;
 mod faults;

@@ -366,6 +366,10 @@ fn line(observation: &Observation) -> String {
             "networkPolicy",
             observation.network_policy.as_ref().map(ToString::to_string),
         ),
+        (
+            "networkPolicyRule",
+            observation.network_policy_rule.as_ref().map(ToString::to_string),
+        ),
     ];
     for (key, value) in details {
         if let Some(value) = value {
