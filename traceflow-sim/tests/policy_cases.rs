@@ -142,7 +142,7 @@ fn show(decision: &Decision) -> String {
             let names: Vec<String> = policies.iter().map(short_name).collect();
             format!("isolated by {}", names.join(", "))
         }
-        Decision::Denied { policy, .. } => panic!("{policy} is Antrea's"),
+        Decision::Denied { policy, .. } | Decision::Passed { policy, .. } => panic!("{policy} is Antrea's"),
     }
 }
 

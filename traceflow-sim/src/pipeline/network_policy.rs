@@ -62,7 +62,7 @@ fn apply_rules(passage: &mut Passage<'_>, pod: PodId, judges: &Judges) -> Contro
     }
     passage.decision = passage.cluster.policies.decide(&access(passage, pod, judges.direction));
     match &passage.decision {
-        Decision::Allowed { policy, rule_name, .. } => {
+        Decision::Allowed { policy, rule_name, .. } | Decision::Passed { policy, rule_name, .. } => {
             let seen = Observation::new(Component::NetworkPolicy, Action::Forwarded).at(judges.allowing.clone());
             let seen = seen.by(policy.clone()).by_rule(rule_name.clone());
             passage.observe(seen);

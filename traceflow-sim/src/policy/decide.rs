@@ -66,6 +66,15 @@ pub enum Decision {
         /// The rule's name, where rules have names.
         rule_name: Option<Arc<str>>,
     },
+    /// Allowed: a rule of one of Antrea's policies passed it on, and nothing that is asked later decided.
+    Passed {
+        /// The policy that the rule belongs to.
+        policy: PolicyRef,
+        /// The rule's place in the policy's `ingress` or `egress`, from 0.
+        rule: usize,
+        /// The rule's name, if it has one.
+        rule_name: Option<Arc<str>>,
+    },
     /// Denied by a rule of one of Antrea's policies.
     Denied {
         /// The policy that the rule belongs to.
@@ -141,11 +150,15 @@ impl PolicyIndex {
             declared,
         };
         let (tiers, baseline) = rules.split_at(rules.partition_point(|bound| !bound.baseline));
-        if let Some(decision) = asked.decided_by(tiers) {
-            return decision;
+        let first = asked.decided_by(tiers);
+        if let Some(decision) = &first
+            && !matches!(decision, Decision::Passed { .. })
+        {
+            return decision.clone();
         }
         if policies.is_empty() {
-            return asked.decided_by(baseline).unwrap_or(Decision::NotIsolated);
+            let last = asked.decided_by(baseline);
+            return last.or(first).unwrap_or(Decision::NotIsolated);
         }
         let allowed = policies.iter().find_map(|policy| asked.allowed_by(policy));
         allowed.unwrap_or_else(|| isolated_by(policies))
@@ -209,7 +222,7 @@ impl Asked<'_> {
         })
     }
 
-    /// The decision of the first of Antrea's rules that matches; `None` if none does, or if it passes the packet on.
+    /// The decision of the first of Antrea's rules that matches.
     fn decided_by(&self, rules: &[BoundRule]) -> Option<Decision> {
         let direction = self.access.direction;
         let bound = rules.iter().find(|bound| self.matches_bound(bound))?;
@@ -222,22 +235,26 @@ impl Asked<'_> {
             rule_name: name.clone(),
             denial,
         };
-        match action {
-            RuleAction::Pass => None,
-            RuleAction::Allow => Some(Decision::Allowed {
+        Some(match action {
+            RuleAction::Pass => Decision::Passed {
                 policy,
                 rule,
                 rule_name,
-            }),
-            RuleAction::Drop => Some(denied(policy, Denial::Drop)),
-            RuleAction::Reject => Some(denied(policy, Denial::Reject)),
-        }
+            },
+            RuleAction::Allow => Decision::Allowed {
+                policy,
+                rule,
+                rule_name,
+            },
+            RuleAction::Drop => denied(policy, Denial::Drop),
+            RuleAction::Reject => denied(policy, Denial::Reject),
+        })
     }
 
     fn matches_bound(&self, bound: &BoundRule) -> bool {
         let rule = bound.rule(self.access.direction);
         let candidate = Candidate {
-            address: self.peer.address,
+            address: Some(self.peer.address),
             pod: self.peer.pod.map(|(_, pod)| pod),
         };
         let is_peer = |peer| {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::antrea::{AntreaPeer, AntreaPolicy, Candidate};
 use super::index::{PodId, PolicyIndex};
 use super::indexed_pod::IndexedPod;
-use super::{Direction, NetworkPolicy, PolicyPeer};
+use super::{Direction, IpBlock, NetworkPolicy, PolicyPeer};
 use crate::model::Pod;
 
 impl PolicyIndex {
@@ -43,6 +44,47 @@ impl PolicyIndex {
     /// addresses.
     pub fn selected(&self, policy: &NetworkPolicy, peer: &PolicyPeer) -> Vec<&Pod> {
         self.pods_that(|pod| pod.is_selectable() && pod.is_selected_by(peer, policy))
+    }
+
+    /// The Pods that a rule of one of Antrea's policies applies to, in the order of their names; the rule is given by its
+    /// place in the policy's `ingress` or `egress`.
+    pub fn antrea_subjects(&self, policy: &AntreaPolicy, direction: Direction, place: usize) -> Vec<&Pod> {
+        self.pods_that(|pod| {
+            let mut rules = pod.antrea_rules(direction).iter();
+            rules.any(|bound| bound.policy.name == policy.name && bound.place == place)
+        })
+    }
+
+    /// Whom a peer of one of Antrea's policies names, where the rule is applied to `subject`: the Pods in the order of
+    /// their names, and the addresses.
+    pub fn antrea_peers<'a>(
+        &'a self,
+        policy: &AntreaPolicy,
+        peer: &'a AntreaPeer,
+        subject: PodId,
+    ) -> (Vec<&'a Pod>, Vec<&'a IpBlock>) {
+        let Some(subject) = self.pod(subject) else {
+            return (Vec::new(), Vec::new());
+        };
+        let pods = self.pods_that(|pod| {
+            let candidate = Candidate {
+                address: None,
+                pod: Some(pod),
+            };
+            pod.is_selectable() && self.antrea().is_peer(peer, policy, subject, candidate)
+        });
+        (pods, self.antrea().blocks(peer))
+    }
+
+    /// The rules of Antrea's policies that apply to a Pod, in the order in which they are asked: each as its policy and its
+    /// place in the policy's `ingress` or `egress`.
+    pub fn antrea_rules_of(
+        &self,
+        pod: PodId,
+        direction: Direction,
+    ) -> impl Iterator<Item = (&Arc<AntreaPolicy>, usize)> {
+        let rules = self.pod(pod).map_or(&[][..], |pod| pod.antrea_rules(direction));
+        rules.iter().map(|bound| (&bound.policy, bound.place))
     }
 
     /// The Pods that selectors can select, in the order of their names: those with a network of their own that have not

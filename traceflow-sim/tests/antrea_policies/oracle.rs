@@ -299,6 +299,9 @@ fn answer(cluster: &Cluster, question: Question) -> String {
     match decision {
         Decision::NotIsolated => "allowed".to_owned(),
         Decision::Exempt(_) => "exempt".to_owned(),
+        Decision::Passed {
+            policy, rule: place, ..
+        } => format!("Pass {}", rule(&policy, place)),
         Decision::Isolated { .. } => "isolated".to_owned(),
         Decision::Allowed { policy, .. } if policy.namespace.is_some() => "allowed by Kubernetes".to_owned(),
         Decision::Allowed {
@@ -340,14 +343,14 @@ fn oracle(policies: &[PolicyText], kubernetes: &[KubernetesText], question: Ques
         all.iter()
             .filter(|((tier, ..), _)| (TIERS[*tier] == "baseline") == baseline)
             .find(|(_, rule)| rule.port.is_none_or(|port| PORTS[port] == question.port) && names(&rule.peer, question))
-            .filter(|(_, rule)| rule.action != RuleAction::Pass)
             .map(|((_, _, number, place), rule)| format!("{:?} p{number}[{place}]", rule.action))
     };
-    if let Some(decided) = first_of(false) {
-        return decided;
+    let first = first_of(false);
+    if let Some(decided) = first.as_ref().filter(|decided| !decided.starts_with("Pass")) {
+        return decided.clone();
     }
     if isolating.is_empty() {
-        return first_of(true).unwrap_or_else(|| "allowed".to_owned());
+        return first_of(true).or(first).unwrap_or_else(|| "allowed".to_owned());
     }
     let opened = isolating
         .iter()

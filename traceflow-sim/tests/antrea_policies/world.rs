@@ -148,6 +148,11 @@ fn show(decision: &Decision) -> String {
             rule,
             rule_name,
         } => format!("allowed by {policy}[{}]", named(rule, rule_name)),
+        Decision::Passed {
+            policy,
+            rule,
+            rule_name,
+        } => format!("passed by {policy}[{}]", named(rule, rule_name)),
         Decision::Denied {
             policy,
             rule,

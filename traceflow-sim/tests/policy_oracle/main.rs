@@ -107,7 +107,7 @@ fn answer(decision: Decision) -> Answer {
         Decision::Isolated { policies } => Answer::Isolated {
             policies: policies.iter().map(name).collect(),
         },
-        Decision::Denied { policy, .. } => panic!("{policy} is Antrea's"),
+        Decision::Denied { policy, .. } | Decision::Passed { policy, .. } => panic!("{policy} is Antrea's"),
     }
 }
 

@@ -107,7 +107,7 @@ async fn the_senders_rules_see_the_endpoint_behind_a_service() {
 }
 
 #[tokio::test]
-async fn what_is_passed_on_is_not_mentioned() {
+async fn a_rule_that_passes_a_packet_on_is_named_where_nothing_decides_later() {
     check(
         &policy("web", "ingress: [{action: Pass, name: later}]"),
         Asking::ping("client", "web"),
@@ -117,6 +117,7 @@ async fn what_is_passed_on_is_not_mentioned() {
               Forwarding/Output Forwarded tunnelDstIP=172.18.0.3
             b
               Forwarding/Classification Received
+              NetworkPolicy/IngressRule Forwarded networkPolicy=AntreaClusterNetworkPolicy:guard networkPolicyRule=later
               Forwarding/Output Delivered
         "#]],
     )

@@ -6,7 +6,8 @@
 //! 1. policies of lower tier priority first, within a tier those of lower `priority`, within a policy its rules as they
 //!    stand. Antrea leaves open what goes first where tier and priority are the same; here it is the policy that comes
 //!    first by kind, namespace and name.
-//! 2. `Allow`, `Drop` and `Reject` end the search. `Pass` skips the other rules up to the Kubernetes policies.
+//! 2. `Allow`, `Drop` and `Reject` end the search. `Pass` skips the other rules up to the Kubernetes policies; where nothing
+//!    decides after it, it is the rule that is named as having let the packet on.
 //! 3. Where no rule decided, the Kubernetes policies do, if any isolates the Pod.
 //! 4. Only what they leave open, a Pod that none of them isolates, is asked of the policies in the tier `baseline`.
 //!

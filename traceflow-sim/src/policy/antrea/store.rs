@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::Labels;
 use crate::policy::indexed_pod::IndexedPod;
-use crate::policy::{Direction, LabelSelector};
+use crate::policy::{Direction, IpBlock, LabelSelector};
 
 /// What [`PolicyIndex`](crate::policy::PolicyIndex) knows of Antrea's objects.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +29,8 @@ pub(in crate::policy) struct AntreaStore {
 /// The end of a connection that a rule's peers are compared with.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::policy) struct Candidate<'a> {
-    pub(in crate::policy) address: IpAddr,
+    /// `None` if only what selectors select counts.
+    pub(in crate::policy) address: Option<IpAddr>,
     /// The Pod that selectors see behind the address.
     pub(in crate::policy) pod: Option<&'a IndexedPod>,
 }
@@ -141,11 +142,27 @@ impl AntreaStore {
         candidate: Candidate<'_>,
     ) -> bool {
         match peer {
-            AntreaPeer::IpBlock(block) => block.contains(candidate.address),
-            AntreaPeer::Group(name) => self.is_member(name, Some(candidate.address), candidate.pod),
+            AntreaPeer::IpBlock(block) => candidate.address.is_some_and(|address| block.contains(address)),
+            AntreaPeer::Group(name) => self.is_member(name, candidate.address, candidate.pod),
             AntreaPeer::Pods { namespaces, pods } => candidate.pod.is_some_and(|pod| {
                 pods.selects(&pod.object().labels) && is_in_peer_namespaces(namespaces, policy, subject, pod)
             }),
+        }
+    }
+
+    /// The addresses that a peer names as such.
+    pub(in crate::policy) fn blocks<'a>(&'a self, peer: &'a AntreaPeer) -> Vec<&'a IpBlock> {
+        match peer {
+            AntreaPeer::IpBlock(block) => vec![block],
+            AntreaPeer::Pods { .. } => Vec::new(),
+            AntreaPeer::Group(name) => match self.groups.get(name).map(|group| &group.members) {
+                Some(GroupMembers::Groups(children)) => {
+                    let children = children.iter().filter_map(|child| self.groups.get(child));
+                    children.flat_map(|child| direct_blocks(&child.members)).collect()
+                }
+                Some(members) => direct_blocks(members).iter().collect(),
+                None => Vec::new(),
+            },
         }
     }
 
@@ -181,6 +198,13 @@ impl AntreaStore {
             }
             (GroupMembers::Groups(_) | GroupMembers::Pods { .. } | GroupMembers::Service(_), _) => false,
         }
+    }
+}
+
+fn direct_blocks(members: &GroupMembers) -> &[IpBlock] {
+    match members {
+        GroupMembers::Addresses(blocks) => blocks,
+        _ => &[],
     }
 }
 
