@@ -1,14 +1,13 @@
-//! A rule as the clauses of a conjunction: a packet that matches one flow of each clause is allowed by it.
+//! A rule as the clauses of a conjunction: it is about a packet that matches one flow of each clause.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use ipnet::IpNet;
 use traceflow_core::packet::{IpFamily, Protocol};
-use traceflow_sim::Cluster;
 use traceflow_sim::model::{ContainerPort, Pod};
-use traceflow_sim::policy::{Direction, IpBlock, PolicyPeer, PolicyPort, PortSet};
+use traceflow_sim::policy::antrea::RuleTraffic;
+use traceflow_sim::policy::{Direction, PolicyPort, PortSet};
 
 use super::flow::{destination, family_name, source, transport};
 use super::mark::Mark;
@@ -25,9 +24,14 @@ pub(super) fn clauses(site: &Site<'_>, local: &LocalRule<'_>) -> Vec<Clause> {
         Direction::Egress => vec![subjects, peers],
         Direction::Ingress => vec![peers, subjects],
     };
-    let ports = &local.rule.rule.ports;
-    if !ports.is_empty() {
-        clauses.push(ports.iter().flat_map(|port| opened(site, local, port)).collect());
+    let traffic = local.rule.traffic();
+    if !traffic.is_empty() {
+        clauses.push(
+            traffic
+                .iter()
+                .flat_map(|traffic| covered(site, local, traffic))
+                .collect(),
+        );
     }
     clauses
 }
@@ -46,51 +50,56 @@ fn subjects(local: &LocalRule<'_>) -> Clause {
 }
 
 fn peers(site: &Site<'_>, local: &LocalRule<'_>) -> Clause {
-    let peers = &local.rule.rule.peers;
-    if peers.is_empty() {
+    // Who the peers are is the same for all subjects of a rule.
+    let subject = local.subjects.first().map(|subject| subject.pod);
+    let Some(networks) = subject.and_then(|subject| local.rule.networks(site.cluster, subject)) else {
         return site
             .families
             .iter()
             .map(|&family| family_name(family).to_owned())
             .collect();
-    }
-    let networks = peers.iter().flat_map(|peer| networks(site.cluster, local, peer));
+    };
+    let networks = networks.into_iter();
     match local.rule.direction {
         Direction::Egress => networks.map(destination).collect(),
         Direction::Ingress => networks.map(source).collect(),
     }
 }
 
-fn networks(cluster: &Cluster, local: &LocalRule<'_>, peer: &PolicyPeer) -> Vec<IpNet> {
-    match peer {
-        PolicyPeer::IpBlock(block) => parts(block),
-        PolicyPeer::Pods { .. } => {
-            let selected = cluster.policies().selected(local.rule.policy, peer);
-            let addresses = selected.into_iter().flat_map(|pod| &pod.addresses);
-            addresses.map(|&address| IpNet::from(address)).collect()
+/// The matches of one kind of traffic.
+fn covered(site: &Site<'_>, local: &LocalRule<'_>, traffic: &RuleTraffic) -> Vec<String> {
+    match traffic {
+        RuleTraffic::Ports { to, from: None } => opened(site, local, to),
+        RuleTraffic::Ports { to, from: Some(from) } => {
+            let fields = match to.protocol {
+                Protocol::UDP => "udp",
+                Protocol::SCTP => "sctp",
+                _ => "tcp",
+            };
+            let opened = opened(site, local, to).into_iter();
+            opened
+                .flat_map(|opened| {
+                    blocks(from)
+                        .into_iter()
+                        .map(move |from| format!("{opened},{fields}_src={from}"))
+                })
+                .collect()
         }
+        RuleTraffic::Icmp { icmp_type, code } => site
+            .families
+            .iter()
+            .map(|family| {
+                let (protocol, fields) = match family {
+                    IpFamily::V4 => ("icmp", "icmp"),
+                    IpFamily::V6 => ("icmp6", "icmpv6"),
+                };
+                let field = |name: &str, value: &Option<u8>| {
+                    value.map_or(String::new(), |value| format!(",{fields}_{name}={value}"))
+                };
+                format!("{protocol}{}{}", field("type", icmp_type), field("code", code))
+            })
+            .collect(),
     }
-}
-
-/// The block without its exceptions, as networks.
-fn parts(block: &IpBlock) -> Vec<IpNet> {
-    let mut parts = Vec::new();
-    let mut open = vec![block.cidr().trunc()];
-    while let Some(network) = open.pop() {
-        if block.except().iter().any(|except| except.contains(&network)) {
-            continue;
-        }
-        match block.except().iter().any(|except| network.contains(except)) {
-            true => open.extend(halves(network)),
-            false => parts.push(network),
-        }
-    }
-    parts
-}
-
-fn halves(network: IpNet) -> impl Iterator<Item = IpNet> {
-    let halves = network.subnets(network.prefix_len() + 1);
-    halves.into_iter().flatten()
 }
 
 /// The matches that open a port. A named port is another number on every Pod, so its matches name the Pod too.
@@ -212,21 +221,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn a_block_without_its_exceptions_is_a_list_of_networks() {
-        let network = |text: &str| -> IpNet { text.parse().unwrap() };
-        let block = |cidr, except: &[&str]| {
-            let except = except.iter().map(|text| network(text)).collect();
-            let mut parts = parts(&IpBlock::new(network(cidr), except).unwrap());
-            parts.sort();
-            parts.iter().map(IpNet::to_string).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(block("10.0.0.0/8", &[]), "10.0.0.0/8");
-        assert_eq!(block("10.0.0.0/30", &["10.0.0.1/32"]), "10.0.0.0/32 10.0.0.2/31");
-        assert_eq!(block("10.0.0.0/24", &["10.0.0.0/25", "10.0.0.128/25"]), "");
-        let parts = block("::/0", &["fd00::1/128"]);
-        assert_eq!(parts.split(' ').count(), 128);
     }
 }

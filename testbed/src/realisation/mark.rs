@@ -45,6 +45,10 @@ impl Mark {
     pub(super) const REWRITE_MAC: Self = register(0, 9, 9, 1);
     pub(super) const KEEP_MAC: Self = register(0, 9, 9, 0);
     pub(super) const NO_ENDPOINT: Self = register(0, 14, 14, 1);
+    /// A rule of one of Antrea's policies denies the packet.
+    pub(super) const DENIED: Self = register(0, 10, 10, 1);
+    /// The agent is to tell the sender.
+    pub(super) const REJECTED: Self = register(0, 26, 26, 1);
     pub(super) const OUTPUT_TO_PORT: Self = register(0, 21, 22, 1);
     pub(super) const ENDPOINT_TO_SELECT: Self = register(4, 16, 18, 1);
     pub(super) const ENDPOINT_SELECTED: Self = register(4, 16, 18, 2);
@@ -79,6 +83,11 @@ impl Mark {
     /// The egress rule that allowed the packet.
     pub(super) const fn egress_rule(number: u32) -> Self {
         register(5, 0, 31, number)
+    }
+
+    /// The rule of either direction that denied the packet.
+    pub(super) const fn denying_rule(number: u32) -> Self {
+        register(3, 0, 31, number)
     }
 
     /// The ingress rule that allowed the packet.

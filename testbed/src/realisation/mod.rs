@@ -9,7 +9,8 @@
 //! - A packet to an address of the node's own range that nobody has gets no port to leave by, whatever MAC address it is
 //!   sent to, and is dropped in `Output`.
 //! - A Pod can't be kept from itself, and takes what its own node sends.
-//! - Where several rules allow a packet, that of the first policy by namespace and name is hit, and of its rules the first.
+//! - Of Antrea's policies with the same tier and priority, the first by kind, namespace and name is asked first.
+//! - Where several rules of Kubernetes policies allow a packet, that of the first policy by namespace and name is hit, and of its rules the first.
 //!
 //! Known differences: `dec_ttl` is Antrea's, which decrements on the way to a Service's endpoint and to the gateway on the
 //! same node too, and not on the way out. A Service's first packet that is sent again is Antrea's too: it is translated
@@ -57,7 +58,8 @@ pub struct NodeRealisation {
     /// What the switch does, in ovs-ofctl's syntax.
     pub program: Program,
     /// Which rule has which number (the conjunction id that the pipeline leaves in its registers): the rules that are
-    /// applied on this node, of egress first, each in the order in which they are tried.
+    /// applied on this node, of egress first, each in the order in which they are tried. A rule of Antrea's whose peers
+    /// depend on the namespace that it is applied in has one for each.
     pub rules: Vec<RuleId>,
 }
 

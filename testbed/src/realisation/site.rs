@@ -12,7 +12,7 @@ use traceflow_sim::model::{Node, Pod, Service};
 use traceflow_sim::policy::Direction;
 use traceflow_sim::{Cluster, ServiceEndpoint};
 
-use super::rule::NumberedRule;
+use super::rule::{NumberedRule, Turn};
 use super::{Gateway, PodPort, RealisationError};
 
 /// A node, its place in the cluster and what the cluster asks of it.
@@ -26,17 +26,17 @@ pub(super) struct Site<'a> {
     pub(super) routes: Routes,
     pub(super) peers: Vec<Peer>,
     pub(super) services: Vec<ServiceAddress>,
-    /// The rules that concern Pods here, in the order in which they are tried.
+    /// The rules that concern Pods here, those of each turn in the order in which they are asked.
     rules: Vec<LocalRule<'a>>,
 }
 
-/// A rule and the Pods here that its policy isolates.
+/// A rule and the Pods here that it applies to.
 pub(super) struct LocalRule<'a> {
     pub(super) rule: NumberedRule<'a>,
     pub(super) subjects: Vec<Subject<'a>>,
 }
 
-/// A Pod here that a policy isolates, and its port.
+/// A Pod here that a rule applies to, and its port.
 pub(super) struct Subject<'a> {
     pub(super) pod: &'a Pod,
     pub(super) port: u32,
@@ -111,9 +111,23 @@ impl<'a> Site<'a> {
         })
     }
 
-    /// The rules of one direction, in the order in which they are tried.
+    /// The rules of one direction, those of each turn in the order in which they are asked.
     pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = &LocalRule<'a>> {
         self.rules.iter().filter(move |local| local.rule.direction == direction)
+    }
+
+    /// The rules of one direction that are asked in this turn, in their order.
+    pub(super) fn rules_in(&self, turn: Turn, direction: Direction) -> impl Iterator<Item = &LocalRule<'a>> {
+        self.rules(direction).filter(move |local| local.rule.turn() == turn)
+    }
+
+    /// The Pods here that rules of this turn apply to.
+    pub(super) fn subjects_in(&self, turn: Turn, direction: Direction) -> Vec<&PodPort> {
+        let mut subjects = HashSet::new();
+        for local in self.rules_in(turn, direction) {
+            subjects.extend(local.subjects.iter().map(|subject| subject.port));
+        }
+        self.pods.iter().filter(|pod| subjects.contains(&pod.port)).collect()
     }
 
     /// The Pods here that any policy isolates in this direction.
@@ -266,8 +280,8 @@ fn rules_here<'a>(cluster: &'a Cluster, pods: &[PodPort], rules: &[NumberedRule<
     local.filter(|local| !local.subjects.is_empty()).collect()
 }
 
-fn subjects<'a>(cluster: &'a Cluster, ports: &HashMap<&ObjectName, u32>, rule: &NumberedRule<'_>) -> Vec<Subject<'a>> {
-    let subjects = cluster.policies().subjects(rule.policy, rule.direction).into_iter();
+fn subjects<'a>(cluster: &'a Cluster, ports: &HashMap<&ObjectName, u32>, rule: &NumberedRule<'a>) -> Vec<Subject<'a>> {
+    let subjects = rule.subjects(cluster).into_iter();
     let here = subjects.filter_map(|pod| {
         let port = *ports.get(&pod.name)?;
         Some(Subject { pod, port })

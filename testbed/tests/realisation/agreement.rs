@@ -385,3 +385,125 @@ fn flows_of_any_policies_do_what_is_predicted() {
         );
     }
 }
+
+/// One of Antrea's policies that means something more often than not.
+fn any_antrea_policy(random: &mut fastrand::Rng, number: usize) -> String {
+    fn pick<'a>(random: &mut fastrand::Rng, choices: &[&'a str]) -> &'a str {
+        random.choice(choices).unwrap()
+    }
+    let selectors = [
+        "podSelector: {}",
+        "podSelector: {matchLabels: {app: web}}",
+        "podSelector: {matchLabels: {app: db}}",
+        "podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [client]}]}",
+        "group: webs",
+    ];
+    let peers = [
+        "{podSelector: {matchLabels: {app: client}}}",
+        "{podSelector: {matchLabels: {app: web}}, namespaceSelector: {matchLabels: {env: prod}}}",
+        "{namespaces: {match: Self}}",
+        "{namespaces: {sameLabels: [env]}, podSelector: {}}",
+        "{group: clients}",
+        "{group: outside}",
+        "{ipBlock: {cidr: 10.244.0.0/24, except: [10.244.0.3/32]}}",
+        "{ipBlock: {cidr: 0.0.0.0/0}}",
+    ];
+    let traffics = [
+        "",
+        "",
+        ", ports: [{port: 80}]",
+        ", ports: [{port: http}]",
+        ", ports: [{protocol: UDP}]",
+        ", ports: [{port: 79, endPort: 80}, {protocol: UDP, port: 53}]",
+        ", ports: [{port: 81, sourcePort: 32768, sourceEndPort: 60000}]",
+        ", protocols: [{icmp: {icmpType: 8, icmpCode: 0}}]",
+        ", protocols: [{icmp: {icmpType: 13}}]",
+    ];
+    let tier = pick(random, &["emergency", "platform", "application", "baseline"]);
+    let actions: &[&str] = match tier {
+        "baseline" => &["Allow", "Drop", "Reject"],
+        _ => &["Allow", "Drop", "Reject", "Pass"],
+    };
+    let rules = |random: &mut fastrand::Rng, direction: &str, word: &str| {
+        let rules: Vec<String> = (0..random.usize(..3))
+            .map(|place| {
+                let who: Vec<&str> = (0..random.usize(..3)).map(|_| pick(random, &peers)).collect();
+                let action = pick(random, actions);
+                let traffic = pick(random, &traffics);
+                let who = who.join(", ");
+                format!("{{name: {direction}-{place}, action: {action}, {word}: [{who}]{traffic}}}")
+            })
+            .collect();
+        rules.join(", ")
+    };
+    let selector = pick(random, &selectors);
+    let priority = random.u8(1..4);
+    let (ingress, egress) = (rules(random, "in", "from"), rules(random, "out", "to"));
+    format!(
+        "apiVersion: crd.antrea.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {{name: a{number}}}\n\
+         spec: {{tier: {tier}, priority: {priority}, appliedTo: [{{{selector}}}], ingress: [{ingress}], egress: [{egress}]}}"
+    )
+}
+
+/// Groups that Antrea's policies call.
+const GROUPS: &str = "
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterGroup
+metadata: {name: webs}
+spec: {serviceReference: {namespace: default, name: shop}}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterGroup
+metadata: {name: clients}
+spec: {podSelector: {matchLabels: {app: client}}}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterGroup
+metadata: {name: outside}
+spec: {ipBlocks: [{cidr: 192.0.2.0/24}]}
+";
+
+#[test]
+fn flows_of_any_of_antreas_policies_do_what_is_predicted() {
+    if !switches_are_installed() {
+        return;
+    }
+    let switch = Switch::start(2);
+    for seed in 0..24 {
+        let random = &mut fastrand::Rng::with_seed(seed);
+        let builder = Cluster::builder()
+            .node("a")
+            .node("b")
+            .namespace("prod")
+            .label("env", "prod")
+            .namespace("stage")
+            .label("env", "prod");
+        let builder = (0..6).fold(builder, |builder, number| {
+            let (app, node) = (NAMES[number % 3], random.choice(["a", "b"]).unwrap());
+            let namespace = random.choice(["default", "prod", "stage"]).unwrap();
+            let builder = builder
+                .pod(&format!("{namespace}/pod-{number}"), node)
+                .label("app", app);
+            builder.container_port("http", 80 + (number % 2) as u16)
+        });
+        let builder = builder.service("shop", 80).selects("app", "web").yaml(GROUPS);
+        let builder = (0..4).fold(builder, |builder, number| {
+            builder.yaml(&any_antrea_policy(random, number))
+        });
+        let builder = builder.yaml(&any_policy(random, 0));
+        let clusters: Vec<Cluster> = (0..SEEDS)
+            .map(|seed| builder.clone().build().unwrap().with_seed(seed))
+            .collect();
+        let nodes = realise(&clusters[0]).unwrap();
+        switch.program(&nodes);
+        let worlds = Worlds {
+            clusters,
+            nodes,
+            switch: &switch,
+        };
+        worlds.check_all(
+            &["192.0.2.1"],
+            &["tcp,tcp_dst=80", "tcp,tcp_dst=81", "udp,udp_dst=53", "icmp"],
+        );
+    }
+}

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Traced {
     pub(crate) exit: Exit,
+    /// It was given to a controller, which would reject it, and then went on.
+    pub(crate) refused: bool,
     /// What was set last, by the name of the field: of a part of a register, the part.
     set: BTreeMap<String, String>,
     /// `nat(dst=…)`.
@@ -28,6 +30,7 @@ impl Traced {
     pub(crate) fn read(text: &str, in_port: u32) -> Self {
         let mut traced = Self {
             exit: Exit::Table(0),
+            refused: false,
             set: BTreeMap::new(),
             endpoint: None,
         };
@@ -39,7 +42,7 @@ impl Traced {
             } else if let Some(destination) = line.strip_prefix("nat(dst=") {
                 traced.endpoint = Some(destination.trim_end_matches(')').to_owned());
             } else if line.starts_with("controller(") {
-                traced.exit = Exit::Rejected;
+                (traced.exit, traced.refused) = (Exit::Rejected, true);
             } else if line == "IN_PORT" {
                 traced.exit = Exit::Port(in_port);
             } else if line == "output:NXM_NX_REG1[]" {

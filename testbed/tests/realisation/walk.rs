@@ -81,8 +81,17 @@ fn predicted_exit(node: &NodeRealisation, last: &Observation, destination: IpAdd
             return format!("port {}", pod.map_or(GATEWAY_PORT, |pod| pod.port));
         }
         (Action::ForwardedOutOfNetwork, _) => return format!("port {GATEWAY_PORT}"),
-        (Action::Rejected, _) => return "rejected".to_owned(),
+        (Action::Rejected, _) if last.component == Component::Lb => return "rejected".to_owned(),
         _ => {}
+    }
+    if let Some(DropReason::PolicyRule { policy, rule }) = &last.reason {
+        let verb = if last.action == Action::Rejected {
+            "rejected"
+        } else {
+            "dropped"
+        };
+        let table = last.component_info.as_ref().unwrap();
+        return format!("{verb} in {table} by {policy}{}", rule_name(rule.as_deref()));
     }
     let table = match (&last.component, last.component_info.as_ref(), last.reason.as_ref()) {
         (Component::SpoofGuard, ..) => "SpoofGuard",
@@ -94,6 +103,10 @@ fn predicted_exit(node: &NodeRealisation, last: &Observation, destination: IpAdd
         _ => panic!("{last:?}"),
     };
     format!("dropped in {table}")
+}
+
+fn rule_name(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!(" rule {name}"))
 }
 
 /// The path through the switches' flows, each of whose bridges is the node's of that place.
@@ -128,10 +141,19 @@ pub(crate) fn ingress_rule(switch: &Switch, nodes: &[NodeRealisation], plan: &Pl
 }
 
 fn traced_step(node: &NodeRealisation, traced: &Traced) -> (Step, Option<IpAddr>) {
-    let policy = |register| {
+    let rule = |register| {
         let number = traced.number(register)?;
-        let rule = node.rules.iter().find(|rule| rule.id == number).unwrap();
-        Some(rule.policy.to_string())
+        node.rules.iter().find(|rule| rule.id == number)
+    };
+    let ended_in = |names: [&str; 2]| match traced.exit {
+        Exit::Table(table) => names.iter().any(|name| TABLES.contains(&(*name, table))),
+        _ => false,
+    };
+    // A rule that passes a packet on leaves its number, which says nothing where the packet is dropped after all.
+    let policy = |register, drops| {
+        rule(register)
+            .filter(|_| !ended_in(drops))
+            .map(|rule| rule.policy.to_string())
     };
     let tunnel_end = match traced.exit {
         Exit::Port(TUNNEL_PORT) => {
@@ -145,15 +167,20 @@ fn traced_step(node: &NodeRealisation, traced: &Traced) -> (Step, Option<IpAddr>
         (Exit::Port(port), None) => format!("port {port}"),
         (Exit::Table(table), None) => {
             let (name, _) = TABLES.iter().find(|(_, number)| number == table).unwrap();
-            format!("dropped in {name}")
+            let by = match name.ends_with("Metric") {
+                true => rule("reg3").map(|rule| format!(" by {}{}", rule.policy, rule_name(rule.rule.as_deref()))),
+                false => None,
+            };
+            let verb = if traced.refused { "rejected" } else { "dropped" };
+            format!("{verb} in {name}{}", by.unwrap_or_default())
         }
         (Exit::Rejected, None) => "rejected".to_owned(),
     };
     let step = Step {
         node: node.name.to_string(),
         endpoint: traced.endpoint.as_deref().map(|endpoint| translated(endpoint).0),
-        egress: policy("reg5"),
-        ingress: policy("reg6"),
+        egress: policy("reg5", ["EgressDefaultRule", "EgressMetric"]),
+        ingress: policy("reg6", ["IngressDefaultRule", "IngressMetric"]),
         exit,
     };
     (step, tunnel_end)
