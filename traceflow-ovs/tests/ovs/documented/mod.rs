@@ -41,7 +41,7 @@ async fn antreas_own_policies_allow_and_drop_as_documented() {
         )
         .await;
 
-    let because = format!("a rule of {CLUSTER_POLICY} denies it");
+    let because = format!("rule drop-egress of {CLUSTER_POLICY} denies it");
     let dropped = format!("NetworkPolicy Dropped EgressMetric {CLUSTER_POLICY} drop-egress {because}");
     let end = format!("dropped on here: {because}");
     for (destination, port) in [
@@ -65,6 +65,8 @@ async fn antreas_own_policies_allow_and_drop_as_documented() {
         )
         .await;
 
+    let because = format!("rule drop-ingress of {CLUSTER_POLICY} denies it");
+    let end = format!("dropped on here: {because}");
     let dropped = format!("NetworkPolicy Dropped IngressMetric {CLUSTER_POLICY} drop-ingress {because}");
     world
         .expect("client", syn("client", "10.10.0.24", 81), &[GUARD, &dropped], &end)
@@ -360,7 +362,7 @@ async fn packets_of_other_nodes_are_taken_in_as_documented() {
     let seen = world.arrive("192.168.77.102", &remote("10.10.0.25")).await;
     assert_eq!(seen, [received, DELIVERED]);
     let seen = world.arrive("192.168.77.102", &remote("10.10.0.24")).await;
-    let because = format!("a rule of {CLUSTER_POLICY} denies it");
+    let because = format!("rule drop-ingress of {CLUSTER_POLICY} denies it");
     let dropped = format!("NetworkPolicy Dropped IngressMetric {CLUSTER_POLICY} drop-ingress {because}");
     assert_eq!(seen, [received, &dropped]);
     world.close().await;
@@ -436,7 +438,7 @@ async fn rules_that_are_logged_are_told_once_and_the_agent_hears_nothing() {
         .expect("client", to_db(81), &[GUARD, &allowed, DELIVERED], DELIVERED_HERE)
         .await;
 
-    let because = format!("a rule of {CLUSTER_POLICY} denies it");
+    let because = format!("rule drop-ingress of {CLUSTER_POLICY} denies it");
     let at = |action, place| format!("NetworkPolicy {action} {place} {CLUSTER_POLICY}");
     let dropped = format!("{} drop-ingress {because}", at("Dropped", "IngressMetric"));
     world
@@ -457,6 +459,7 @@ async fn rules_that_are_logged_are_told_once_and_the_agent_hears_nothing() {
             &format!("rejected on here: {because}"),
         )
         .await;
+    let because = format!("rule drop-egress of {CLUSTER_POLICY} denies it");
     let rejected = format!("{} drop-egress {because}", at("Rejected", "EgressMetric"));
     world
         .expect(
