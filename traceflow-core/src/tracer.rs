@@ -25,6 +25,7 @@ use crate::inventory::Inventory;
 use crate::names::NodeName;
 use crate::plan::{End, Plan};
 use crate::session::{Command, Event, Order, OrderId, Progress, Request, Sessions, Task, Watch};
+use crate::trace::finding::look_again;
 use crate::trace::{Predictor, Trace};
 
 /// Traces packets over the datapaths of many nodes, any number of traces at a time.
@@ -108,7 +109,7 @@ impl Tracer {
             watch,
         };
         // If the driver is gone, the answer's channel is closed with it and the future says so.
-        let _ = self.calls.send(Call::Trace(request, caller));
+        let _ = self.calls.send(Call::Trace(Box::new(request), caller));
         Tracing {
             trace,
             progress: progressed,
@@ -146,7 +147,8 @@ pub struct TracerBuilder {
 }
 
 impl TracerBuilder {
-    /// Narrows traces to the predicted path and explains silence with the prediction.
+    /// Narrows traces to the predicted path, explains silence with the prediction, and finds where the network did something
+    /// else ([`Trace::finding`]).
     pub fn predictor(mut self, predictor: Arc<dyn Predictor>) -> Self {
         self.predictor = Some(predictor);
         self
@@ -187,6 +189,7 @@ impl TracerBuilder {
             .map(|(node, datapath)| (node.clone(), datapath.capabilities().clone()));
         let driver = Driver {
             sessions: Sessions::new(nodes, self.inventory, rng),
+            predictor: self.predictor.clone(),
             reports: datapaths.values().map(labelled_reports).collect(),
             datapaths,
             running: FuturesUnordered::new(),
@@ -256,7 +259,7 @@ impl Drop for Tracing {
 /// What callers want of the driver.
 #[derive(Debug)]
 enum Call {
-    Trace(Request, Caller),
+    Trace(Box<Request>, Caller),
     Cancel(TraceId),
     Close(oneshot::Sender<Result<(), Error>>),
 }
@@ -272,6 +275,7 @@ struct Caller {
 /// The task that owns the state machines.
 struct Driver {
     sessions: Sessions,
+    predictor: Option<Arc<dyn Predictor>>,
     datapaths: BTreeMap<NodeName, Arc<dyn Datapath>>,
     reports: SelectAll<BoxStream<'static, (NodeName, Option<Report>)>>,
     running: FuturesUnordered<BoxFuture<'static, Result<Done, Aborted>>>,
@@ -330,7 +334,7 @@ impl Driver {
         match call {
             Some(Call::Trace(request, caller)) => {
                 self.callers.insert(request.trace, caller);
-                self.sessions.handle_request(request, now());
+                self.sessions.handle_request(*request, now());
             }
             Some(Call::Cancel(trace)) => self.sessions.handle_cancel(trace, now()),
             Some(Call::Close(done)) => {
@@ -433,7 +437,10 @@ impl Driver {
                         let _ = caller.progress.send(progress);
                     }
                 }
-                Event::Finished(trace, outcome) => {
+                Event::Finished(trace, mut outcome) => {
+                    if let (Ok(answer), Some(predictor)) = (&mut outcome, &self.predictor) {
+                        look_again(answer, &**predictor);
+                    }
                     if let Some(caller) = self.callers.remove(&trace) {
                         log_outcome(&caller.span, &outcome);
                         let _ = caller.answer.send(outcome);

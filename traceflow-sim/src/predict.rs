@@ -12,14 +12,21 @@ use traceflow_core::plan::{FlowMatch, Plan, Question};
 use traceflow_core::trace::{Hop, Prediction, Predictor, Unpredictable, Verdict};
 
 use crate::cluster::{Cluster, Holder, NodeId};
-use crate::pipeline::{Arrival, Entering, NodeMemory, Outcome, pass};
+use crate::pipeline::{Arrival, Entering, NodeMemory, Outcome, Passed, choosable, pass};
 use crate::wire::WirePacket;
 
 /// The path in a network that has seen no packet before; timestamps are the time of asking.
 impl Predictor for Cluster {
     fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable> {
         let entry = Entry::of(self, plan)?;
-        Ok(follow(self, entry, SystemTime::now(), |_| None))
+        let left_out = self.left_out(plan);
+        Ok(follow(self, entry, SystemTime::now(), |_| None).leaving_out(left_out))
+    }
+
+    fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
+        let entry = Entry::choosing(self, plan, endpoint)?;
+        let left_out = self.left_out(plan);
+        Ok(entry.map(|entry| follow(self, entry, SystemTime::now(), |_| None).leaving_out(left_out)))
     }
 }
 
@@ -29,9 +36,23 @@ pub(crate) struct Entry {
     pub(crate) node: NodeId,
     pub(crate) arrival: Arrival,
     pub(crate) packet: CapturedPacket,
+    /// The endpoint that a Service is to choose; `None` leaves it to the model.
+    pub(crate) endpoint: Option<IpAddr>,
+    /// Whether it goes on where policies deny it.
+    pub(crate) lenient: bool,
 }
 
 impl Entry {
+    /// The same, where the Service that the packet is for chooses this endpoint; `None` if it can't.
+    pub(crate) fn choosing(cluster: &Cluster, plan: &Plan, endpoint: IpAddr) -> Result<Option<Self>, Unpredictable> {
+        let entry = Self::of(cluster, plan)?;
+        let can_choose = choosable(cluster, entry.node, &entry.packet).any(|backend| backend.address == endpoint);
+        Ok(can_choose.then_some(Self {
+            endpoint: Some(endpoint),
+            ..entry
+        }))
+    }
+
     pub(crate) fn of(cluster: &Cluster, plan: &Plan) -> Result<Self, Unpredictable> {
         match &plan.question {
             Question::Inject { pod, packet, .. } => {
@@ -45,6 +66,8 @@ impl Entry {
                     node,
                     arrival: Arrival::Pod { pod, mac },
                     packet: CapturedPacket::from(packet),
+                    endpoint: None,
+                    lenient: false,
                 })
             }
             Question::Live { matching, .. } => Self::of_live(cluster, plan, matching),
@@ -74,6 +97,8 @@ impl Entry {
             node,
             arrival,
             packet: packet.captured(),
+            endpoint: None,
+            lenient: false,
         })
     }
 
@@ -106,11 +131,24 @@ pub(crate) fn follow<'a>(
     now: SystemTime,
     memory: impl Fn(NodeId) -> Option<(&'a NodeMemory, Instant)>,
 ) -> Prediction {
+    walk(cluster, entry, now, memory, |_, _| ())
+}
+
+/// The same, and shows what each node did.
+pub(crate) fn walk<'a>(
+    cluster: &Cluster,
+    entry: Entry,
+    now: SystemTime,
+    memory: impl Fn(NodeId) -> Option<(&'a NodeMemory, Instant)>,
+    mut show: impl FnMut(NodeId, &Passed),
+) -> Prediction {
     let mut hops = Vec::with_capacity(2);
     let Entry {
         mut node,
         mut arrival,
         mut packet,
+        endpoint,
+        lenient,
     } = entry;
     loop {
         let passed = pass(
@@ -121,8 +159,11 @@ pub(crate) fn follow<'a>(
                 packet,
                 memory: memory(node),
                 as_first: true,
+                endpoint,
+                lenient,
             },
         );
+        show(node, &passed);
         let name = &cluster.node_record(node).node.name;
         let next = next(name, passed.outcome, passed.observations.last());
         hops.push(Hop {
@@ -133,7 +174,7 @@ pub(crate) fn follow<'a>(
         });
         match next {
             ControlFlow::Continue(next) => (node, arrival, packet) = (next, Arrival::Tunnel, passed.packet),
-            ControlFlow::Break(verdict) => return Prediction { hops, verdict },
+            ControlFlow::Break(verdict) => return Prediction::new(hops, verdict),
         }
     }
 }

@@ -247,6 +247,10 @@ fn remarks(trace: &Trace) -> Vec<Remark> {
         let text = visible(&text).into_owned();
         remarks.push(Remark { label, text });
     };
+    trace
+        .finding
+        .iter()
+        .for_each(|finding| add("Unlike the model", finding.to_string()));
     if let Verdict::Unanswered(silence) = &trace.verdict {
         silence
             .expected_next

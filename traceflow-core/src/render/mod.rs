@@ -52,7 +52,7 @@ pub use captured::{
 };
 pub use dot::dot;
 pub use mermaid::mermaid;
-pub use status::{ChoiceStatus, NodeResult, ObservationStatus, Phase, Status};
+pub use status::{ChoiceStatus, FindingStatus, NodeResult, ObservationStatus, Phase, Status};
 pub use svg::svg;
 pub use table::{Style, table};
 pub use traceflow::{Traceflow, TraceflowList};

@@ -12,7 +12,7 @@ use crate::packet::{
     TcpFlags, Transport,
 };
 use crate::plan::{Choice, End, FlowMatch, Plan, Question};
-use crate::trace::{Cause, Hop, Mode, Silence, Trace, Verdict};
+use crate::trace::{Cause, Finding, Hop, Mode, Silence, Trace, Verdict};
 
 const NODE_A: &str = "k8s2-md-0-647454fc57-9sf7n";
 const NODE_B: &str = "k8s2-md-0-647454fc57-qpqbg";
@@ -127,6 +127,30 @@ pub(super) fn rejected() -> Trace {
     injected(pod(2), tcp(10002, 80), hops, verdict)
 }
 
+/// Delivered, where the model has a rule that drops it.
+pub(super) fn unlike_the_model() -> Trace {
+    let policy = PolicyRef::antrea_cluster("strict");
+    let reason = DropReason::PolicyRule {
+        policy: policy.clone(),
+        rule: Some("no-web".into()),
+    };
+    let mut dropped = Observation::new(Component::NetworkPolicy, Action::Dropped)
+        .at(ComponentInfo::IngressMetric)
+        .by(policy)
+        .because(reason);
+    dropped.network_policy_rule = Some("no-web".into());
+    Trace {
+        unseen: vec![hop(NODE_B, 1_618_292_402, vec![dropped.clone()])],
+        finding: Some(Box::new(Finding {
+            node: NODE_B.into(),
+            expected: Some(dropped),
+            observed: Some(delivered()),
+            left_out: ["AdminNetworkPolicy default/wide (policy.networking.k8s.io/v1alpha1)".into()].into(),
+        })),
+        ..pod1_to_pod3()
+    }
+}
+
 /// Left the source's node and never showed on the other, where it was predicted to be delivered.
 pub(super) fn lost_between() -> Trace {
     let mut hops = across(1_618_292_402);
@@ -156,6 +180,7 @@ pub(super) fn lost_between() -> Trace {
 pub(super) fn lost_without_prediction() -> Trace {
     Trace {
         unseen: Vec::new(),
+        finding: None,
         ..lost_between()
     }
 }
@@ -279,6 +304,7 @@ pub(super) fn all() -> Vec<(&'static str, Trace)> {
     let mut all = demo().to_vec();
     all.extend([
         ("rejected", rejected()),
+        ("unlike-the-model", unlike_the_model()),
         ("lost-between", lost_between()),
         ("lost-without-prediction", lost_without_prediction()),
         ("no-matching-traffic", no_matching_traffic()),
@@ -445,6 +471,7 @@ fn trace(mode: Mode, destination: End, question: Question, hops: Vec<Hop>, verdi
         verdict,
         captured: None,
         unseen: Vec::new(),
+        finding: None,
         attempts: u8::from(mode == Mode::Injected),
         notes: Vec::new(),
     }

@@ -12,11 +12,11 @@ use super::verdict::VerdictStatus;
 use super::wording;
 use crate::error::Error;
 use crate::observation::Observation;
-use crate::trace::{Hop, Mode, Silence, Trace, Verdict};
+use crate::trace::{Finding, Hop, Mode, Silence, Trace, Verdict};
 
 /// `status` of a Traceflow.
 ///
-/// The fields that Antrea has keep its names and meaning. `mode`, `verdict`, `unseen`, `attempts`, `choices` and `notes`
+/// The fields that Antrea has keep its names and meaning. `mode`, `verdict`, `unseen`, `finding`, `attempts`, `choices` and `notes`
 /// are ours, as are `afterGap` of a result and `reason` of an observation. What is not known is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,6 +43,9 @@ pub struct Status {
     /// What was predicted but not seen, in path order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<NodeResult>,
+    /// The first point where the network did something else than the model of it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<FindingStatus>,
     /// How many packets were injected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u8>,
@@ -134,6 +137,37 @@ pub struct ObservationStatus {
     pub remark: Option<String>,
 }
 
+/// Where the network and the model of it part (`status.finding`, ours).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingStatus {
+    /// The node where they do.
+    pub node: String,
+    /// What it says to the reader.
+    pub message: String,
+    /// What the model has there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ObservationStatus>,
+    /// What was seen instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<ObservationStatus>,
+    /// What the model leaves out and may be the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+impl From<&Finding> for FindingStatus {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            node: finding.node.to_string(),
+            message: finding.to_string(),
+            expected: finding.expected.as_ref().map(ObservationStatus::from),
+            observed: finding.observed.as_ref().map(ObservationStatus::from),
+            left_out: finding.left_out.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// Something that was chosen because it was left open (`status.choices[]`, ours).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChoiceStatus {
@@ -163,6 +197,7 @@ impl Status {
             mode: None,
             verdict: None,
             unseen: Vec::new(),
+            finding: None,
             attempts: None,
             choices: Vec::new(),
             notes: Vec::new(),
@@ -187,6 +222,7 @@ impl Status {
             mode: Some(mode_word(trace.mode)),
             verdict: Some(VerdictStatus::new(&trace.verdict)),
             unseen: trace.unseen.iter().map(NodeResult::predicted).collect(),
+            finding: trace.finding.as_deref().map(FindingStatus::from),
             attempts: (trace.mode == Mode::Injected).then_some(trace.attempts),
             choices: trace.plan.choices.iter().map(choice).collect(),
             notes: trace.notes.clone(),
@@ -312,6 +348,20 @@ mod tests {
     use super::*;
     use crate::datapath::DatapathError;
     use crate::packet::{CapturedPacket, CapturedTransport, IcmpHeader, Protocol};
+
+    #[test]
+    fn a_finding_is_a_field_of_its_own() {
+        let status = status_of(&samples::unlike_the_model());
+        let finding = &status["finding"];
+        assert_eq!(finding["node"], "k8s2-md-0-647454fc57-qpqbg");
+        assert_eq!(finding["expected"]["action"], "Dropped");
+        assert_eq!(finding["expected"]["networkPolicyRule"], "no-web");
+        assert_eq!(finding["observed"]["action"], "Delivered");
+        assert_eq!(finding["leftOut"].as_array().unwrap().len(), 1);
+        let message = finding["message"].as_str().unwrap();
+        assert!(message.contains("should have dropped it"), "{message}");
+        assert_eq!(status_of(&samples::pod1_to_pod3()).get("finding"), None);
+    }
 
     #[test]
     fn silence_is_a_failure_with_a_reason_that_says_where_to_look() {

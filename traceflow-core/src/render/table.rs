@@ -50,6 +50,7 @@ pub fn table(trace: &Trace, style: Style) -> String {
     );
     page.line(&wording::verdict(trace), verdict_paint(&trace.verdict));
     page.silence(trace);
+    page.finding(trace);
     page.path(trace);
     page.list("Chosen", trace.plan.choices.iter().map(ToString::to_string));
     page.list("Captured", trace.captured.iter().map(wording::packet));
@@ -84,6 +85,12 @@ impl Page {
                 &format!("  not watched:   {}", wording::listed(&silence.not_watched)),
                 Paint::None,
             );
+        }
+    }
+
+    fn finding(&mut self, trace: &Trace) {
+        if let Some(finding) = &trace.finding {
+            self.line(&format!("UNLIKE THE MODEL: {finding}"), Paint::BoldYellow);
         }
     }
 
@@ -261,6 +268,25 @@ mod tests {
             >>                              NetworkPolicy   IngressDefaultRule   Dropped     no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1
         "#]]
         .assert_eq(&table(&samples::pod1_to_pod2_icmp(), Style::Plain));
+    }
+
+    #[test]
+    fn what_is_unlike_the_model_stands_under_the_verdict() {
+        expect![[r#"
+            default/pod1 (172.16.5.11) -> default/pod3 (172.16.3.8), TCP, port 10002 -> 80 (injected packet)
+            DELIVERED on k8s2-md-0-647454fc57-qpqbg, to default/pod3 (172.16.3.8)
+            UNLIKE THE MODEL: k8s2-md-0-647454fc57-qpqbg should have dropped it (rule no-web of AntreaClusterNetworkPolicy:strict denies it); it delivered it instead: the policy is not realised there? (the model leaves out AdminNetworkPolicy default/wide (policy.networking.k8s.io/v1alpha1), which may be why)
+
+               NODE                         COMPONENT       INFO             ACTION      DETAIL
+               k8s2-md-0-647454fc57-9sf7n   SpoofGuard                       Forwarded
+                                            NetworkPolicy   EgressRule       Forwarded   K8sNetworkPolicy:default/allow-egress-to-pod2
+                                            Forwarding      Output           Forwarded   tunnel to 192.168.11.112
+               k8s2-md-0-647454fc57-qpqbg   Forwarding      Classification   Received
+                                            NetworkPolicy   IngressRule      Forwarded   K8sNetworkPolicy:default/allow-ingress-from-pod1
+                                            Forwarding      Output           Delivered
+            ~~ predicted, but not seen:
+            ?  k8s2-md-0-647454fc57-qpqbg   NetworkPolicy   IngressMetric    Dropped     rule no-web of AntreaClusterNetworkPolicy:strict denies it
+        "#]].assert_eq(&table(&samples::unlike_the_model(), Style::Plain));
     }
 
     #[test]

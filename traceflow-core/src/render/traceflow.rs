@@ -150,7 +150,16 @@ mod tests {
     /// The document is older than `startTime`.
     fn remove_our_own_fields(status: &mut Value) {
         let status = status.as_object_mut().unwrap();
-        for own in ["mode", "verdict", "unseen", "attempts", "choices", "notes", "startTime"] {
+        for own in [
+            "mode",
+            "verdict",
+            "unseen",
+            "finding",
+            "attempts",
+            "choices",
+            "notes",
+            "startTime",
+        ] {
             status.remove(own);
         }
         for result in status["results"].as_array_mut().unwrap() {

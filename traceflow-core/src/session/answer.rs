@@ -9,9 +9,10 @@ use super::single::Setup;
 use super::work::{Removal, Stage, Work};
 use crate::names::NodeName;
 use crate::plan::Question;
+use crate::trace::finding::difference;
 use crate::trace::path::Path;
 use crate::trace::verdict::{Evidence, Troubles, chose_otherwise, ending, silence, unseen};
-use crate::trace::{Hop, Mode, Trace, Unpredictable, Verdict};
+use crate::trace::{Finding, Hop, Mode, Trace, Unpredictable, Verdict};
 
 /// Everything that a session knows at its end.
 pub(super) struct Findings<'a> {
@@ -34,16 +35,19 @@ pub(super) fn answer(findings: Findings<'_>) -> Trace {
     let verdict = verdict(&findings, path, &not_watched);
     let live = matches!(findings.setup.plan.question, Question::Live { .. });
     let captured = best.captured().and_then(|sighting| sighting.packet.clone());
-    Trace {
+    let mut trace = Trace {
         plan: findings.setup.plan.clone(),
         mode: if live { Mode::Live } else { Mode::Injected },
         hops: path.hops.clone(),
         unseen: predicted_but_unseen(&findings, path, &verdict),
+        finding: None,
         verdict,
         captured: captured.filter(|_| live),
         attempts: if live { 0 } else { findings.attempts.len() as u8 },
         notes: notes(&findings, best, &not_watched),
-    }
+    };
+    trace.finding = finding(&findings, &trace);
+    trace
 }
 
 fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName>) -> Verdict {
@@ -90,6 +94,15 @@ fn predicted_but_unseen(findings: &Findings<'_>, path: &Path, verdict: &Verdict)
         Some(prediction) if !dropped_only(findings) => unseen(prediction, path, verdict),
         _ => Vec::new(),
     }
+}
+
+/// Where the Service chose another endpoint than predicted, there is nothing to compare with yet.
+fn finding(findings: &Findings<'_>, trace: &Trace) -> Option<Box<Finding>> {
+    let prediction = findings.setup.predicted()?;
+    if chose_otherwise(prediction, &trace.hops) {
+        return None;
+    }
+    difference(prediction, trace)
 }
 
 fn not_watched(findings: &Findings<'_>) -> BTreeSet<NodeName> {

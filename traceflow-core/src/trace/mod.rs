@@ -1,9 +1,11 @@
 //! The answer: the packet's path, how it ended, and what is missing.
 
+pub(crate) mod finding;
 pub(crate) mod path;
 pub(crate) mod verdict;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,6 +13,8 @@ use crate::names::NodeName;
 use crate::observation::{DropReason, Observation};
 use crate::packet::CapturedPacket;
 use crate::plan::Plan;
+
+pub use finding::Finding;
 
 /// What the network did with the packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,9 @@ pub struct Trace {
     /// What was predicted but not seen, in path order. Empty where the path is whole and ends as predicted. Nothing is
     /// listed from where a Service chose another endpoint: of that one the prediction says nothing.
     pub unseen: Vec<Hop>,
+    /// The first point where the network did something else than the model of it says; `None` if there is none, or no
+    /// model.
+    pub finding: Option<Box<Finding>>,
     /// How many packets were injected; 0 unless [`Mode::Injected`].
     pub attempts: u8,
     /// What else the reader must know: nodes that were not watched, evidence that was lost.
@@ -37,6 +44,7 @@ pub struct Trace {
 impl Trace {
     /// The answer of a model alone: nothing was sent and nothing was touched.
     pub fn predicted(plan: Arc<Plan>, prediction: Prediction) -> Self {
+        let note = |object: &Arc<str>| format!("the model leaves out {object}, which may decide otherwise");
         Self {
             plan,
             mode: Mode::Predicted,
@@ -44,8 +52,9 @@ impl Trace {
             verdict: prediction.verdict,
             captured: None,
             unseen: Vec::new(),
+            finding: None,
             attempts: 0,
-            notes: Vec::new(),
+            notes: prediction.left_out.iter().map(note).collect(),
         }
     }
 }
@@ -81,6 +90,27 @@ pub struct Prediction {
     pub hops: Vec<Hop>,
     /// How it ends.
     pub verdict: Verdict,
+    /// What the model leaves out and may decide about this packet, as phrases such as `ClusterNetworkPolicy strict`; empty
+    /// if the model is whole as far as it knows.
+    pub left_out: Arc<[Arc<str>]>,
+}
+
+impl Prediction {
+    /// This path and its end, from a model that leaves nothing out.
+    pub fn new(hops: Vec<Hop>, verdict: Verdict) -> Self {
+        Self {
+            hops,
+            verdict,
+            left_out: Arc::default(),
+        }
+    }
+
+    /// The same, by a model that leaves out these objects.
+    #[must_use]
+    pub fn leaving_out(mut self, objects: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.left_out = objects.into_iter().collect();
+        self
+    }
 }
 
 /// Walks a model of the network instead of the network.
@@ -91,6 +121,16 @@ pub trait Predictor: Send + Sync {
     /// [`Unpredictable`] where the plan leaves open what decides the path, or the model doesn't know something that
     /// does.
     fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable>;
+
+    /// The same, where the Service chooses this endpoint; `None` if it has no such endpoint. A network chooses by what no
+    /// model knows, so that the way from there can be compared only when the choice was seen.
+    ///
+    /// # Errors
+    /// [`Unpredictable`] also where the model can't be told what to choose, as by default.
+    fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
+        let _ = (plan, endpoint);
+        Err(Unpredictable("the model can't be told which endpoint to choose".into()))
+    }
 }
 
 /// Why there is no prediction, as a phrase.

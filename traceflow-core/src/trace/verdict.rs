@@ -400,13 +400,13 @@ mod tests {
     #[test]
     fn a_predicted_drop_on_the_silent_node_explains_it() {
         let mut case = Case::seen_on_n1(Exit::To("n2".into()));
-        case.prediction = Some(Prediction {
-            hops: vec![hop("n1", vec![forwarded()]), hop("n2", vec![dropped()])],
-            verdict: Verdict::Dropped {
+        case.prediction = Some(Prediction::new(
+            vec![hop("n1", vec![forwarded()]), hop("n2", vec![dropped()])],
+            Verdict::Dropped {
                 node: "n2".into(),
                 reason: Some(DropReason::NoRoute),
             },
-        });
+        ));
         assert_eq!(
             case.causes()[0],
             "the model of the network has it dropped on n2: there is no route to the destination"
@@ -433,10 +433,10 @@ mod tests {
 
     #[test]
     fn unseen_is_what_the_prediction_has_and_the_path_has_not() {
-        let prediction = Prediction {
-            hops: vec![hop("n1", vec![forwarded(), forwarded()]), hop("n2", vec![dropped()])],
-            verdict: Verdict::LeftNetwork { node: "n2".into() },
-        };
+        let prediction = Prediction::new(
+            vec![hop("n1", vec![forwarded(), forwarded()]), hop("n2", vec![dropped()])],
+            Verdict::LeftNetwork { node: "n2".into() },
+        );
         let path = path(vec![hop("n1", vec![forwarded()])], false);
         let unseen = unseen(&prediction, &path, &delivered_on("n1"));
         assert_eq!(unseen, [hop("n1", vec![forwarded()]), hop("n2", vec![dropped()])]);
@@ -463,10 +463,10 @@ mod tests {
 
     /// To endpoint 2 on n2.
     fn predicted_service() -> Prediction {
-        Prediction {
-            hops: vec![hop("n1", vec![chose(2), forwarded()]), hop("n2", vec![delivered()])],
-            verdict: delivered_on("n2"),
-        }
+        Prediction::new(
+            vec![hop("n1", vec![chose(2), forwarded()]), hop("n2", vec![delivered()])],
+            delivered_on("n2"),
+        )
     }
 
     #[test]

@@ -201,12 +201,8 @@ fn prediction(numbers: &[u8]) -> Prediction {
         observations: observations.to_vec(),
         after_gap: false,
     });
-    Prediction {
-        hops: hops.collect(),
-        verdict: Verdict::Delivered {
-            node: node(numbers[numbers.len() - 1]),
-        },
-    }
+    let last = node(numbers[numbers.len() - 1]);
+    Prediction::new(hops.collect(), Verdict::Delivered { node: last })
 }
 
 /// A desk at which an injected trace from `n1` to `n2` listens.

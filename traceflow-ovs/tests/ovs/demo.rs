@@ -18,6 +18,7 @@ async fn injected_traces_are_those_of_the_simulator() {
         let expected = lines(predicted.hops.iter().map(|hop| (&hop.node, &hop.observations)));
         assert_eq!(path(&trace), expected, "{manifest}: {}", trace.verdict);
         assert_eq!(trace.verdict, predicted.verdict, "{manifest}");
+        assert_eq!(trace.finding, None, "{manifest}");
     }
     tracer.close().await.unwrap();
     assert_eq!(world.leftovers().await, Vec::<String>::new());

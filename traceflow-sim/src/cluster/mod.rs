@@ -8,6 +8,7 @@ mod completion;
 mod contents;
 mod endpoints;
 mod inventory;
+mod left_out;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

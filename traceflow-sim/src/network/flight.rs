@@ -59,7 +59,7 @@ impl Flight<'_> {
             let next = match next {
                 ControlFlow::Continue(next) => next,
                 ControlFlow::Break(verdict) => {
-                    let path = Prediction { hops, verdict };
+                    let path = Prediction::new(hops, verdict);
                     let end = Some((node, passed.outcome, passed.packet));
                     return Landed { path, end };
                 }
@@ -87,6 +87,8 @@ impl Flight<'_> {
             packet: packet.clone(),
             memory: Some((&node.memory, now)),
             as_first: matches!(self.sender, Sender::Tracer { .. }),
+            endpoint: None,
+            lenient: false,
         };
         let passed = pass(&self.fabric.cluster, entering);
         self.hand_over(passed.outcome);
@@ -172,7 +174,7 @@ impl Flight<'_> {
         };
         let verdict = Verdict::Unanswered(Box::new(silence));
         Landed {
-            path: Prediction { hops, verdict },
+            path: Prediction::new(hops, verdict),
             end: None,
         }
     }

@@ -8,6 +8,7 @@ mod node;
 mod party;
 mod traffic;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -233,7 +234,12 @@ impl Predictor for SimNetwork {
         let node = self.fabric.node(first);
         let now = now();
         let memory = |id| (id == first).then_some((&node.memory, now));
-        Ok(follow(cluster, entry, (self.fabric.settings.clock)(), memory))
+        let prediction = follow(cluster, entry, (self.fabric.settings.clock)(), memory);
+        Ok(prediction.leaving_out(cluster.left_out(plan)))
+    }
+
+    fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
+        self.fabric.cluster.predict_choosing(plan, endpoint)
     }
 }
 

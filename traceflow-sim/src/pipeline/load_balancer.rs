@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use traceflow_core::observation::{Action, Component, DropReason, Observation};
-use traceflow_core::packet::IpFamily;
+use traceflow_core::packet::{CapturedPacket, IpFamily};
 
 use super::packet::{rewrite_destination, rewrite_source};
 use super::{AffinityKey, Arrival, Outcome, Passage, Tuple};
-use crate::cluster::{Backend, Holder, ServiceId};
+use crate::cluster::{Backend, Cluster, Holder, NodeId, ServiceId};
 
 /// The endpoint that a client of a Service with affinity stays with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) fn choose_endpoint(passage: &mut Passage<'_>) -> ControlFlow<Outcome>
         return ControlFlow::Continue(());
     };
     let record = passage.cluster.service_record(service);
-    let Some(port) = listening_port(passage, service) else {
+    let Some(port) = listening_port(passage.cluster, &passage.original, service) else {
         let service = record.service.name.clone();
         return passage.drop_at(Component::Lb, DropReason::NoServicePort { service });
     };
@@ -44,34 +44,58 @@ pub(super) fn choose_endpoint(passage: &mut Passage<'_>) -> ControlFlow<Outcome>
     }
 }
 
-fn listening_port(passage: &Passage<'_>, service: ServiceId) -> Option<usize> {
-    let Tuple {
-        protocol,
-        destination_port,
-        ..
-    } = passage.original;
-    let ports = &passage.cluster.service_record(service).service.ports;
-    ports
-        .iter()
-        .position(|port| port.protocol == protocol && port.port == destination_port)
+/// The endpoints that a packet to a Service may be given on a node; none if it is for no Service.
+pub(crate) fn choosable<'a>(
+    cluster: &'a Cluster,
+    node: NodeId,
+    packet: &CapturedPacket,
+) -> impl Iterator<Item = &'a Backend> + use<'a> {
+    let service = match cluster.holder(packet.destination) {
+        Some(Holder::Service(service)) => Some(service),
+        _ => None,
+    };
+    let family = IpFamily::of(packet.destination);
+    let port = service.and_then(|service| Some((service, listening_port(cluster, &Tuple::of(packet), service)?)));
+    port.into_iter()
+        .flat_map(move |(service, port)| usable(cluster, node, service, port, family))
 }
 
-/// The endpoint that the client stays with, or one by hash: the same tuple and seed choose the same endpoint always.
+fn listening_port(cluster: &Cluster, tuple: &Tuple, service: ServiceId) -> Option<usize> {
+    let wanted = (tuple.protocol, tuple.destination_port);
+    let ports = &cluster.service_record(service).service.ports;
+    ports.iter().position(|port| (port.protocol, port.port) == wanted)
+}
+
+/// The endpoints of a Service's port that a node may use.
+fn usable(
+    cluster: &Cluster,
+    node: NodeId,
+    service: ServiceId,
+    port: usize,
+    family: IpFamily,
+) -> impl Iterator<Item = &Backend> {
+    let record = cluster.service_record(service);
+    let only_on = record.service.local_only.then_some(node);
+    let backends = record.backends[port].of(family).iter();
+    backends.filter(move |backend| only_on.is_none() || backend.node == only_on)
+}
+
+/// The endpoint that is asked for, the one that the client stays with, or one by hash: the same tuple and seed choose the
+/// same endpoint always.
 fn choice<'a>(passage: &Passage<'a>, service: ServiceId, port: usize) -> Option<&'a Backend> {
-    let record = passage.cluster.service_record(service);
-    let family = IpFamily::of(passage.packet.destination);
-    let only_on = record.service.local_only.then_some(passage.entering.node);
-    let usable = |backend: &&Backend| only_on.is_none() || backend.node == only_on;
-    let backends = record.backends[port].of(family);
+    let (cluster, family) = (passage.cluster, IpFamily::of(passage.packet.destination));
+    let usable = || usable(cluster, passage.entering.node, service, port, family);
+    if let Some(asked) = passage.entering.endpoint {
+        return usable().find(|backend| backend.address == asked);
+    }
     if let Some(kept) = kept_endpoint(passage, service, port) {
         let stays = |backend: &&Backend| (backend.address, backend.port) == (kept.address, kept.port);
-        if let Some(backend) = backends.iter().filter(usable).find(stays) {
+        if let Some(backend) = usable().find(stays) {
             return Some(backend);
         }
     }
-    let count = backends.iter().filter(usable).count();
-    let index = (hash(passage.cluster.seed, &passage.original) as usize).checked_rem(count)?;
-    backends.iter().filter(usable).nth(index)
+    let index = (hash(cluster.seed, &passage.original) as usize).checked_rem(usable().count())?;
+    usable().nth(index)
 }
 
 fn kept_endpoint(passage: &Passage<'_>, service: ServiceId, port: usize) -> Option<Chosen> {

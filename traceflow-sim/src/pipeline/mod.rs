@@ -22,8 +22,9 @@ use traceflow_core::observation::{Action, Component, DropReason, Observation};
 use traceflow_core::packet::{CapturedPacket, MacAddress};
 
 use crate::cluster::{Cluster, NodeId, PodId, ServiceId};
-use crate::policy::Decision;
+use crate::policy::{Access, Decision};
 
+pub(crate) use load_balancer::choosable;
 pub(crate) use memory::{AffinityKey, Connection, Learned, NodeMemory, Owner, Planter, TracerId, after};
 pub(crate) use packet::Tuple;
 
@@ -84,6 +85,15 @@ pub(crate) struct Passed {
     pub(crate) learned: Learned,
     /// Whether the packet belongs to a connection that the node knew.
     pub(crate) tracked: bool,
+    /// What policies denied, where that is [noted](Entering::lenient).
+    pub(crate) blocked: Vec<Blocked>,
+}
+
+/// What policies of a Pod denied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blocked {
+    pub(crate) pod: PodId,
+    pub(crate) access: Access,
 }
 
 /// A packet about to enter a node.
@@ -96,6 +106,10 @@ pub(crate) struct Entering<'a> {
     pub(crate) memory: Option<(&'a NodeMemory, Instant)>,
     /// Whether it passes as the first packet of its flow, whatever the node remembers of its connection.
     pub(crate) as_first: bool,
+    /// The endpoint that a Service is to choose; `None` leaves it to the Service.
+    pub(crate) endpoint: Option<IpAddr>,
+    /// Whether what policies deny is noted and goes on.
+    pub(crate) lenient: bool,
 }
 
 /// Walks a packet through one node.
@@ -124,6 +138,7 @@ struct Passage<'a> {
     affinity: Option<(AffinityKey, load_balancer::Chosen)>,
     exit: Option<routing::Exit>,
     decision: Decision,
+    blocked: Vec<Blocked>,
     observations: Vec<Observation>,
 }
 
@@ -139,6 +154,7 @@ impl<'a> Passage<'a> {
             affinity: None,
             exit: None,
             decision: Decision::NotIsolated,
+            blocked: Vec::new(),
             // SpoofGuard, LB, a rule in each direction, Output.
             observations: Vec::with_capacity(5),
         }
@@ -173,6 +189,7 @@ impl<'a> Passage<'a> {
                 affinity: self.affinity,
             },
             tracked: self.tracked,
+            blocked: self.blocked,
         }
     }
 }

@@ -6,7 +6,7 @@ use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, 
 use traceflow_core::packet::CapturedTransport;
 
 use super::routing::Exit;
-use super::{Arrival, Outcome, Passage};
+use super::{Arrival, Blocked, Outcome, Passage};
 use crate::cluster::PodId;
 use crate::policy::{Access, Decision, Denial, Direction, Peer};
 
@@ -60,7 +60,12 @@ fn apply_rules(passage: &mut Passage<'_>, pod: PodId, judges: &Judges) -> Contro
     if passage.tracked || passage.hairpin {
         return ControlFlow::Continue(());
     }
-    passage.decision = passage.cluster.policies.decide(&access(passage, pod, judges.direction));
+    let access = access(passage, pod, judges.direction);
+    passage.decision = passage.cluster.policies.decide(&access);
+    if passage.entering.lenient && !passage.decision.allows() {
+        passage.blocked.push(Blocked { pod, access });
+        passage.decision = Decision::NotIsolated;
+    }
     match &passage.decision {
         Decision::Allowed { policy, rule_name, .. } | Decision::Passed { policy, rule_name, .. } => {
             let seen = Observation::new(Component::NetworkPolicy, Action::Forwarded).at(judges.allowing.clone());

@@ -126,42 +126,70 @@ impl PolicyIndex {
     /// The cost depends on the policies that select the Pod, not on how many there are. Nothing is allocated unless
     /// the answer is [`Decision::Isolated`].
     pub fn decide(&self, access: &Access) -> Decision {
-        let Some(subject) = self.pod(access.pod) else {
-            return Decision::NotIsolated;
+        let asked = match self.ask(access) {
+            Ok(asked) => asked,
+            Err(decided) => return decided,
         };
-        let policies = subject.policies(access.direction);
-        let rules = subject.antrea_rules(access.direction);
-        if policies.is_empty() && rules.is_empty() {
-            return Decision::NotIsolated;
-        }
-        let peer = self.resolve(access.peer);
-        if let Some(exempt) = exempt(access, &peer) {
-            return Decision::Exempt(exempt);
-        }
-        let declared: &[ContainerPort] = match access.direction {
-            Direction::Ingress => subject.ports(),
-            Direction::Egress => peer.pod.map_or(&[], |(_, pod)| pod.ports()),
-        };
-        let asked = Asked {
-            index: self,
-            access,
-            subject,
-            peer,
-            declared,
-        };
-        let (tiers, baseline) = rules.split_at(rules.partition_point(|bound| !bound.baseline));
+        let (tiers, baseline) = asked.antrea_rules();
         let first = asked.decided_by(tiers);
         if let Some(decision) = &first
             && !matches!(decision, Decision::Passed { .. })
         {
             return decision.clone();
         }
+        let policies = asked.subject.policies(access.direction);
         if policies.is_empty() {
             let last = asked.decided_by(baseline);
             return last.or(first).unwrap_or(Decision::NotIsolated);
         }
         let allowed = policies.iter().find_map(|policy| asked.allowed_by(policy));
         allowed.unwrap_or_else(|| isolated_by(policies))
+    }
+
+    /// What denies `traffic`, and what would if that were taken away, and so on; empty if it is allowed. The first is what
+    /// [`decide`](Self::decide) says.
+    pub fn denials(&self, access: &Access) -> Vec<Decision> {
+        let Ok(asked) = self.ask(access) else {
+            return Vec::new();
+        };
+        let (tiers, baseline) = asked.antrea_rules();
+        let (mut denials, ending) = asked.denied_by(tiers);
+        if ending == Some(RuleAction::Allow) {
+            return denials;
+        }
+        let policies = asked.subject.policies(access.direction);
+        if policies.is_empty() {
+            denials.extend(asked.denied_by(baseline).0);
+        } else if !policies.iter().any(|policy| asked.allowed_by(policy).is_some()) {
+            denials.push(isolated_by(policies));
+        }
+        denials
+    }
+
+    /// The question made ready for the policies of its Pod; the answer at once where none of them has a say.
+    fn ask<'a>(&'a self, access: &'a Access) -> Result<Asked<'a>, Decision> {
+        let Some(subject) = self.pod(access.pod) else {
+            return Err(Decision::NotIsolated);
+        };
+        let direction = access.direction;
+        if subject.policies(direction).is_empty() && subject.antrea_rules(direction).is_empty() {
+            return Err(Decision::NotIsolated);
+        }
+        let peer = self.resolve(access.peer);
+        if let Some(exempt) = exempt(access, &peer) {
+            return Err(Decision::Exempt(exempt));
+        }
+        let declared: &[ContainerPort] = match direction {
+            Direction::Ingress => subject.ports(),
+            Direction::Egress => peer.pod.map_or(&[], |(_, pod)| pod.ports()),
+        };
+        Ok(Asked {
+            index: self,
+            access,
+            subject,
+            peer,
+            declared,
+        })
     }
 
     fn resolve(&self, peer: Peer) -> ResolvedPeer<'_> {
@@ -208,7 +236,13 @@ struct Asked<'a> {
     declared: &'a [ContainerPort],
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// Antrea's rules for the Pod: those that are asked before the Kubernetes policies, and those of the tier `baseline`.
+    fn antrea_rules(&self) -> (&'a [BoundRule], &'a [BoundRule]) {
+        let rules = self.subject.antrea_rules(self.access.direction);
+        rules.split_at(rules.partition_point(|bound| !bound.baseline))
+    }
+
     /// The decision of the policy's first rule that allows the access.
     fn allowed_by(&self, policy: &NetworkPolicy) -> Option<Decision> {
         let rule = policy
@@ -224,31 +258,49 @@ impl Asked<'_> {
 
     /// The decision of the first of Antrea's rules that matches.
     fn decided_by(&self, rules: &[BoundRule]) -> Option<Decision> {
-        let direction = self.access.direction;
         let bound = rules.iter().find(|bound| self.matches_bound(bound))?;
-        let AntreaRule { name, action, .. } = bound.rule(direction);
-        let policy = bound.policy.name.clone();
-        let (rule, rule_name) = (bound.place, name.clone());
-        let denied = |policy, denial| Decision::Denied {
+        Some(self.decision_of(bound))
+    }
+
+    /// All rules that deny the access one after the other, up to one that ends that, and what it does.
+    fn denied_by(&self, rules: &[BoundRule]) -> (Vec<Decision>, Option<RuleAction>) {
+        let mut denials = Vec::new();
+        for bound in rules.iter().filter(|bound| self.matches_bound(bound)) {
+            match bound.rule(self.access.direction).action {
+                RuleAction::Drop | RuleAction::Reject => denials.push(self.decision_of(bound)),
+                ending => return (denials, Some(ending)),
+            }
+        }
+        (denials, None)
+    }
+
+    fn decision_of(&self, bound: &BoundRule) -> Decision {
+        let AntreaRule { name, action, .. } = bound.rule(self.access.direction);
+        let (policy, rule, rule_name) = (bound.policy.name.clone(), bound.place, name.clone());
+        let denial = match action {
+            RuleAction::Pass => {
+                return Decision::Passed {
+                    policy,
+                    rule,
+                    rule_name,
+                };
+            }
+            RuleAction::Allow => {
+                return Decision::Allowed {
+                    policy,
+                    rule,
+                    rule_name,
+                };
+            }
+            RuleAction::Drop => Denial::Drop,
+            RuleAction::Reject => Denial::Reject,
+        };
+        Decision::Denied {
             policy,
             rule,
-            rule_name: name.clone(),
+            rule_name,
             denial,
-        };
-        Some(match action {
-            RuleAction::Pass => Decision::Passed {
-                policy,
-                rule,
-                rule_name,
-            },
-            RuleAction::Allow => Decision::Allowed {
-                policy,
-                rule,
-                rule_name,
-            },
-            RuleAction::Drop => denied(policy, Denial::Drop),
-            RuleAction::Reject => denied(policy, Denial::Reject),
-        })
+        }
     }
 
     fn matches_bound(&self, bound: &BoundRule) -> bool {

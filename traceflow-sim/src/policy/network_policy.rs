@@ -109,6 +109,14 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Reads an entry of `ingress` or `egress`.
+    pub(crate) fn read_for(direction: Direction, rule: &Field<'_>) -> Result<Self, BadInput> {
+        match direction {
+            Direction::Ingress => Self::read_ingress(rule),
+            Direction::Egress => Self::read_egress(rule),
+        }
+    }
+
     fn read_ingress(rule: &Field<'_>) -> Result<Self, BadInput> {
         rule.only(&["from", "ports"])?;
         Self::read(rule, "from")

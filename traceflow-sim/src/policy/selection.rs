@@ -1,5 +1,6 @@
 //! Whom the policies are about, for who applies them elsewhere than in [`decide`](PolicyIndex::decide).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::antrea::{AntreaPeer, AntreaPolicy, Candidate};
@@ -85,6 +86,16 @@ impl PolicyIndex {
     ) -> impl Iterator<Item = (&Arc<AntreaPolicy>, usize)> {
         let rules = self.pod(pod).map_or(&[][..], |pod| pod.antrea_rules(direction));
         rules.iter().map(|bound| (&bound.policy, bound.place))
+    }
+
+    /// The Pod of this id.
+    pub fn object(&self, pod: PodId) -> Option<&Pod> {
+        self.pod(pod).map(IndexedPod::object)
+    }
+
+    /// The Pod that selectors see behind an address.
+    pub fn selectable_at(&self, address: IpAddr) -> Option<&Pod> {
+        self.pod_at(address).and_then(|pod| self.object(pod))
     }
 
     /// The Pods that selectors can select, in the order of their names: those with a network of their own that have not

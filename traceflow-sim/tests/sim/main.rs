@@ -7,6 +7,7 @@ mod antrea_policies;
 mod demo;
 mod ends;
 mod faults;
+mod findings;
 mod live;
 mod objects;
 mod services;

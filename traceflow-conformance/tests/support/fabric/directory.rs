@@ -82,7 +82,7 @@ impl Predictor for Fabric {
             },
             _ => Verdict::LeftNetwork { node },
         };
-        Ok(Prediction { hops, verdict })
+        Ok(Prediction::new(hops, verdict))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     AntreaPeer, AntreaPolicy, AntreaRule, AppliedTo, BASELINE_TIER, DEFAULT_TIER, GroupName, PeerNamespaces, Priority,
     Reading, RuleAction, RuleTraffic,
 };
-use crate::policy::{IpBlock, LabelSelector, PolicyPort};
+use crate::policy::{Direction, IpBlock, LabelSelector, PolicyPort};
 
 /// The first field that is valid and not modelled.
 #[derive(Debug, Default)]
@@ -65,6 +65,23 @@ impl AntreaPolicy {
         check_applied_to(&policy, &spec)?;
         check_rules(&policy, &spec)?;
         Ok(reader.beyond.reading(policy))
+    }
+}
+
+impl AntreaRule {
+    /// Reads an entry of `ingress` or `egress` of this policy.
+    pub(crate) fn read(policy: &PolicyRef, direction: Direction, rule: &Field<'_>) -> Result<Self, BadInput> {
+        let mut reader = Reader {
+            namespace: policy.namespace.clone(),
+            beyond: Beyond::default(),
+        };
+        reader.rule(
+            rule,
+            match direction {
+                Direction::Ingress => "from",
+                Direction::Egress => "to",
+            },
+        )
     }
 }
 
