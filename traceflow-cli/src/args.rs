@@ -142,6 +142,10 @@ pub(crate) struct OutputArgs {
     /// When to colour the table: by default on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub(crate) color: ColorChoice,
+    /// Say also what policies block the packet, with the smallest change of each that would let it through and what else that
+    /// would open; from the model of the network
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// What carries the packets.

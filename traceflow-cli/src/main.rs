@@ -71,7 +71,7 @@ fn answer(
         .map(|node| Tables::prepare(node, &mut network, output, &questions))
         .transpose()?;
     let answers = ask::all(&network, questions)?;
-    output::print(output, &answers)?;
+    output::print(output, &answers, &network.cluster)?;
     let shown = match &tables {
         Some(tables) => tables.print(&network, &answers)?,
         None => true,

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use traceflow_core::render::{self, Style, Traceflow, TraceflowList};
 use traceflow_core::trace::Trace;
+use traceflow_sim::Cluster;
 
 use crate::args::{ColorChoice, Format, OutputArgs};
 use crate::ask::Answer;
@@ -17,14 +18,18 @@ pub(crate) fn check(output: &OutputArgs, questions: &[Question]) -> Result<(), F
             "-o svg draws one trace, and these are {}; run them one by one",
             questions.len()
         ))),
+        (format, _) if output.explain && format != Format::Table => Err(Failure::Usage(
+            "--explain is for people to read; drop -o, or take -o table".to_owned(),
+        )),
         _ => Ok(()),
     }
 }
 
 /// Prints all answers to standard output, in the order in which they were asked.
-pub(crate) fn print(output: &OutputArgs, answers: &[Answer]) -> Result<(), Failure> {
+pub(crate) fn print(output: &OutputArgs, answers: &[Answer], cluster: &Cluster) -> Result<(), Failure> {
+    let explained = output.explain.then_some(cluster);
     let text = match output.output {
-        Format::Table => tables(answers, style(output.color)),
+        Format::Table => tables(answers, style(output.color), explained),
         Format::Yaml => objects(answers, Traceflow::to_yaml, TraceflowList::to_yaml),
         Format::Json => objects(answers, Traceflow::to_json, TraceflowList::to_json),
         Format::Dot => pictures(answers, render::dot),
@@ -44,7 +49,7 @@ pub(crate) fn write(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn tables(answers: &[Answer], style: Style) -> String {
+fn tables(answers: &[Answer], style: Style, explained: Option<&Cluster>) -> String {
     let mut page = String::new();
     for answer in answers {
         if answers.len() > 1 {
@@ -55,8 +60,18 @@ fn tables(answers: &[Answer], style: Style) -> String {
             Ok(trace) => page.push_str(&render::table(trace, style)),
             Err(error) => page.push_str(&format!("NO ANSWER: {}\n", with_causes(error))),
         }
+        if let Some(cluster) = explained {
+            page.push_str(&format!("\n{}", explanation(answer, cluster)));
+        }
     }
     page
+}
+
+fn explanation(answer: &Answer, cluster: &Cluster) -> String {
+    match cluster.explain(&answer.question.plan) {
+        Ok(explanation) => explanation.to_string(),
+        Err(reason) => format!("No explanation: {reason}.\n"),
+    }
 }
 
 fn objects(answers: &[Answer], one: fn(&Traceflow) -> String, many: fn(&TraceflowList) -> String) -> String {

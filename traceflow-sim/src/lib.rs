@@ -65,6 +65,8 @@
 //! - **NetworkPolicy** to the letter of its API; what that leaves open is decided as Antrea decides it ([`policy`]).
 //! - **Antrea's own policies** with tiers, priorities, groups, and rules that allow, drop, reject or pass
 //!   ([`policy::antrea`]).
+//! - **Why not**: [`Cluster::explain`] lists every rule that blocks a packet, with the smallest change that lets it through
+//!   ([`explain`]).
 //! - **Routing**: Pods of other nodes are reached by tunnel, everybody else by the gateway, out of the network. The TTL
 //!   drops by one on every node of a path between nodes, and on the way out.
 //! - What bare manifests leave open (addresses, nodes) is filled in, the same way every time ([`ClusterBuilder`]).
@@ -75,6 +77,7 @@
 //! gateways, some fields of Antrea's policies, fragments, neighbour discovery, multicast. Objects of kinds that aren't modelled are
 //! listed by [`Cluster::unmodelled`], and predictions say which of them may decide about their packet. Connections are remembered for as long as a test lasts, not by Linux' timeouts.
 
+pub mod explain;
 pub mod model;
 pub mod policy;
 

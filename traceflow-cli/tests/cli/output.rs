@@ -51,6 +51,30 @@ fn several_documents_of_one_file_are_printed_as_a_list() {
 }
 
 #[test]
+fn an_explanation_stands_under_the_table_and_is_for_people() {
+    let asked = ["trace", "-S", "pod1", "-D", "pod2", "-f", "icmp", "--explain"];
+    let run = on_demo(&asked);
+    let (_, explanation) = run.out.split_once("\nBlocked by policies").expect("it is explained");
+    expect_test::expect![[r#"
+        , in this order:
+          1. on k8s2-md-0-647454fc57-9sf7n, policies of default/pod2 for what it receives:
+             no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1
+             to let this packet through, and as little else as a rule can say:
+               kubectl patch networkpolicies allow-ingress-from-pod1 -n default --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"role": "source"}}}]}}]'
+             such a rule can't be about one protocol without ports: it opens all ports and protocols
+             that also opens, to ICMP: default/pod1 -> default/pod3
+        With that change the packet would be delivered on k8s2-md-0-647454fc57-9sf7n.
+    "#]].assert_eq(explanation);
+    let as_yaml = on_demo(&[&asked[..], &["-o", "yaml"]].concat());
+    assert_eq!(as_yaml.exit, 2);
+    assert!(
+        as_yaml.err.contains("--explain is for people to read"),
+        "{}",
+        as_yaml.err
+    );
+}
+
+#[test]
 fn several_tables_stand_under_their_names() {
     let run = on_demo(&BOTH);
     let names: Vec<_> = run.out.lines().filter(|line| line.starts_with("# ")).collect();

@@ -6,6 +6,7 @@ mod agreement;
 mod antrea_policies;
 mod demo;
 mod ends;
+mod explain;
 mod faults;
 mod findings;
 mod live;
