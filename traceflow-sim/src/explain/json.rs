@@ -72,7 +72,7 @@ fn peers(cluster: &Cluster, access: &Access, peer: &End, before: &str, after: &s
     let peer = match peer {
         End::Pod(name) => {
             let pod = &cluster.pod_record(cluster.pod_id(name)?).pod;
-            selectors(pod).or_else(|| pod.addresses.first().map(|&address| block(address)))?
+            selectors(pod).unwrap_or_else(|| block(access.peer.address()))
         }
         End::Address(address) => block(*address),
     };

@@ -49,6 +49,15 @@ pub enum Peer {
     OwnNode(IpAddr),
 }
 
+impl Peer {
+    /// The address of the other end.
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Address(address) | Self::OwnNode(address) => address,
+        }
+    }
+}
+
 /// What the policies say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {

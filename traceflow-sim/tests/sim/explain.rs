@@ -265,6 +265,24 @@ spec:
     );
 }
 
+#[test]
+fn a_peer_without_labels_is_told_by_its_address_of_the_packets_family() {
+    let cluster = Cluster::builder()
+        .node("a")
+        .pod_cidr("10.244.0.0/24")
+        .pod_cidr("fd00:10:244::/64")
+        .pod("bare", "a")
+        .pod("web", "a")
+        .label("app", "web")
+        .yaml(WEB_FROM_BARE)
+        .build()
+        .unwrap();
+    let explanation = explained(&cluster, "bare", "web", "tcp6,tcp_dst=80");
+    let remedy = explanation.blockers[0].remedy.as_ref().expect("a rule can say it");
+    let command = remedy.change.command();
+    assert!(command.contains(r#""cidr": "fd00:10:244::2/128""#), "{command}");
+}
+
 /// A policy whose rules can be added to.
 #[derive(Debug, Clone)]
 struct Text {
