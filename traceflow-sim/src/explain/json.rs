@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use ipnet::IpNet;
+use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
 
 use super::End;
 use crate::cluster::Cluster;
 use crate::model::{Labels, Pod};
+use crate::objects::ANTREA_API_VERSION;
+use crate::policy::antrea::Priority;
 use crate::policy::{Access, Direction};
 
 /// A rule for exactly this traffic with this peer, for a Kubernetes policy; `None` if no such rule can be said. What has no
@@ -54,6 +57,31 @@ pub(super) fn kubernetes_policy(name: &str, subject: &Pod, direction: Direction,
         subject.name.namespace,
         labels(&subject.labels),
     )
+}
+
+/// One of Antrea's for the same Pods; `None` if the Pod has no labels to be told by.
+pub(super) fn antrea_policy(
+    name: &PolicyRef,
+    tier: &str,
+    priority: Priority,
+    pod: &Pod,
+    direction: Direction,
+    rule: &str,
+) -> Option<String> {
+    let (_, word) = words(direction);
+    let (kind, namespace) = match &name.namespace {
+        Some(namespace) => ("NetworkPolicy", format!(", \"namespace\": \"{namespace}\"")),
+        None => ("ClusterNetworkPolicy", String::new()),
+    };
+    Some(format!(
+        "{{\"apiVersion\": \"{}\", \"kind\": \"{kind}\", \
+         \"metadata\": {{\"name\": \"{}\"{namespace}}}, \"spec\": {{\"tier\": \"{tier}\", \"priority\": {}, \
+         \"appliedTo\": [{}], \"{word}\": [{rule}]}}}}",
+        ANTREA_API_VERSION,
+        name.name,
+        priority.value(),
+        subject(pod, name.namespace.is_some())?,
+    ))
 }
 
 /// `Ingress` and `ingress`.

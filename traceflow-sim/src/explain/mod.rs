@@ -1,9 +1,12 @@
 //! Why a packet doesn't get through: every rule that blocks it, and the smallest change of each that would let it pass.
 
+mod antrea;
 mod json;
+mod kubernetes;
 mod opening;
 mod remedy;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -18,6 +21,7 @@ use crate::cluster::Cluster;
 use crate::pipeline::Blocked;
 use crate::policy::{Decision, Denial, Direction};
 use crate::predict::{Entry, walk};
+use remedy::Candidate;
 
 pub use opening::{End, Opening};
 pub use remedy::{Change, Remedy};
@@ -76,7 +80,19 @@ impl Cluster {
     /// # Errors
     /// [`Unpredictable`] as for a prediction.
     pub fn explain(&self, plan: &Plan) -> Result<Explanation, Unpredictable> {
-        let entry = Entry::of(self, plan)?;
+        Ok(self.explain_from(plan, Entry::of(self, plan)?))
+    }
+
+    /// The same, where the Service chooses this endpoint, as a network was seen to do; `None` if it has no such endpoint.
+    ///
+    /// # Errors
+    /// [`Unpredictable`] as for a prediction.
+    pub fn explain_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Explanation>, Unpredictable> {
+        let entry = Entry::choosing(self, plan, endpoint)?;
+        Ok(entry.map(|entry| self.explain_from(plan, entry)))
+    }
+
+    fn explain_from(&self, plan: &Plan, entry: Entry) -> Explanation {
         let mut blocked: Vec<(NodeName, Blocked)> = Vec::new();
         let lenient = Entry { lenient: true, ..entry };
         let otherwise = walk(
@@ -89,21 +105,37 @@ impl Cluster {
                 blocked.extend(passed.blocked.iter().map(|blocked| (name.clone(), *blocked)));
             },
         );
-        let blockers = blocked.into_iter().map(|(node, blocked)| self.blocker(node, &blocked));
-        Ok(Explanation {
-            blockers: blockers.collect(),
+        Explanation {
+            blockers: self.blockers(&blocked),
             otherwise: otherwise.leaving_out(self.left_out(plan)),
-        })
+        }
     }
 
-    fn blocker(&self, node: NodeName, blocked: &Blocked) -> Blocker {
-        Blocker {
-            node,
-            pod: self.pod_record(blocked.pod).pod.name.clone(),
-            direction: blocked.access.direction,
-            rules: self.policies.denials(&blocked.access),
-            remedy: remedy::smallest(self, &blocked.access),
+    /// Each with its change, which is made before the next is looked for, so that they can be made one after the other.
+    fn blockers(&self, blocked: &[(NodeName, Blocked)]) -> Vec<Blocker> {
+        let mut changed = Cow::Borrowed(&self.policies);
+        let mut blockers = Vec::with_capacity(blocked.len());
+        for (node, Blocked { pod, access }) in blocked {
+            let smallest = remedy::smallest(self, &changed, access);
+            let remedy = smallest.map(|Candidate { remedy, policy }| {
+                policy.put_into(changed.to_mut());
+                remedy
+            });
+            blockers.push(Blocker {
+                node: node.clone(),
+                pod: self.pod_record(*pod).pod.name.clone(),
+                direction: access.direction,
+                rules: self.policies.denials(access),
+                remedy,
+            });
         }
+        let remedies = blockers.iter_mut().map(|blocker| &mut blocker.remedy);
+        for (remedy, (_, Blocked { access, .. })) in remedies.zip(blocked) {
+            if let Some(remedy) = remedy {
+                remedy.look_at_other_ends(access, &changed);
+            }
+        }
+        blockers
     }
 }
 
@@ -129,10 +161,12 @@ impl fmt::Display for Explanation {
         };
         match &self.otherwise.verdict {
             Verdict::Delivered { .. } | Verdict::LeftNetwork { .. } => {
-                writeln!(f, "{condition} would be {}.", self.otherwise.verdict)
+                writeln!(f, "{condition} would be {}.", self.otherwise.verdict)?;
             }
-            verdict => writeln!(f, "{condition} would be {verdict}; no policy can change that."),
+            verdict => writeln!(f, "{condition} would be {verdict}; no policy can change that.")?,
         }
+        let mut left_out = self.otherwise.left_out.iter();
+        left_out.try_for_each(|object| writeln!(f, "The model leaves out {object}, which may decide otherwise."))
     }
 }
 

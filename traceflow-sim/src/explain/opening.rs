@@ -1,5 +1,6 @@
 //! What else a change would open.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -39,6 +40,43 @@ impl fmt::Display for End {
             Self::Pod(name) => write!(f, "{name}"),
             Self::Address(address) => write!(f, "{address}"),
         }
+    }
+}
+
+/// Pairs for people: sources that may reach the same destinations stand together, and of long lists the beginning.
+pub(super) struct Grouped<'a>(pub(super) &'a [Opening]);
+
+impl fmt::Display for Grouped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 5;
+        let mut destinations: BTreeMap<&End, Vec<&End>> = BTreeMap::new();
+        for Opening { source, destination } in self.0 {
+            destinations.entry(source).or_default().push(destination);
+        }
+        let mut groups: Vec<(Vec<&End>, Vec<&End>)> = Vec::new();
+        for (source, destinations) in destinations {
+            match groups.iter_mut().find(|(_, same)| *same == destinations) {
+                Some((sources, _)) => sources.push(source),
+                None => groups.push((vec![source], destinations)),
+            }
+        }
+        for (place, (sources, destinations)) in groups.iter().take(SHOWN).enumerate() {
+            let comma = if place == 0 { "" } else { "; " };
+            write!(f, "{comma}{} -> {}", names(sources), names(destinations))?;
+        }
+        match groups.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and from {more} more sets of Pods"),
+        }
+    }
+}
+
+fn names(ends: &[&End]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = ends.iter().take(SHOWN).map(ToString::to_string).collect();
+    match ends.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -84,6 +122,32 @@ pub(super) fn openings(
     }
     opened.sort();
     (opened, subjects.len().saturating_mul(peers.len()) <= MOST_PAIRS)
+}
+
+/// Whether the policies of the end that is not asked about in `access` let a pair speak, with such a packet.
+pub(super) fn passes_other_end(policies: &PolicyIndex, access: &Access, pair: &Opening) -> bool {
+    let (direction, other, asked) = match access.direction {
+        Direction::Egress => (Direction::Ingress, &pair.destination, &pair.source),
+        Direction::Ingress => (Direction::Egress, &pair.source, &pair.destination),
+    };
+    // No policy is asked for what is no Pod.
+    let (End::Pod(other), End::Pod(asked)) = (other, asked) else {
+        return true;
+    };
+    let pod = policies.pod_id(other);
+    let asked = policies.pod_id(asked).and_then(|pod| policies.object(pod));
+    let family = IpFamily::of(access.peer.address());
+    let address = asked.and_then(|pod| pod.addresses.iter().find(|address| IpFamily::of(**address) == family));
+    let (Some(pod), Some(address)) = (pod, address) else {
+        return false;
+    };
+    let there = Access {
+        direction,
+        pod,
+        peer: Peer::Address(*address),
+        ..*access
+    };
+    policies.decide(&there).allows()
 }
 
 /// The Pods with their addresses of a family.

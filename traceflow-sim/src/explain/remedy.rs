@@ -4,18 +4,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use traceflow_core::input::{Documents, Text};
-use traceflow_core::names::ObjectName;
 use traceflow_core::observation::{PolicyKind, PolicyRef};
-use traceflow_core::packet::{IpFamily, Protocol};
+use traceflow_core::packet::IpFamily;
 
-use super::json;
-use super::opening::{End, Opening, at_addresses, openings};
-use super::{end_at, traffic_text};
+use super::opening::{End, Grouped, Opening, at_addresses, passes_other_end};
+use super::{antrea, end_at, json, kubernetes};
 use crate::cluster::Cluster;
 use crate::model::Pod;
-use crate::policy::antrea::{AntreaPolicy, AntreaRule};
-use crate::policy::{Access, Decision, Direction, NetworkPolicy, Peer, PolicyIndex, Rule};
+use crate::policy::antrea::AntreaPolicy;
+use crate::policy::{Access, Decision, Direction, NetworkPolicy, Peer, PolicyIndex};
 
 /// A change that lets exactly the packet through that was asked about, as far as a rule can say that, tried in the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +23,10 @@ pub struct Remedy {
     pub traffic: Arc<str>,
     /// Whether the rule is about every port and protocol: a Kubernetes rule can't be about one that has no ports.
     pub is_about_everything: bool,
-    /// Who else could then open such a connection.
+    /// Who else could then open such a connection, once all changes of the explanation are made.
     pub opens: Vec<Opening>,
+    /// Whom this change lets pass too, and whom policies of the other end keep apart even so.
+    pub still_blocked: Vec<Opening>,
     /// Whether those are all; a rule may select more than can be looked at.
     pub opens_is_complete: bool,
 }
@@ -101,192 +100,71 @@ impl fmt::Display for Remedy {
                 "     such a rule can't be about one protocol without ports: it opens all ports and protocols"
             )?;
         }
-        const SHOWN: usize = 5;
-        let shown: Vec<String> = self.opens.iter().take(SHOWN).map(Opening::to_string).collect();
-        let more = self.opens.len().saturating_sub(SHOWN);
-        match (shown.is_empty(), more, self.opens_is_complete) {
-            (true, _, true) => writeln!(f, "     that opens nothing else to {}", self.traffic),
-            (true, _, false) => writeln!(f, "     the rule selects too many Pods to say what else it opens"),
-            (false, more, complete) => {
-                write!(f, "     that also opens, to {}: {}", self.traffic, shown.join(", "))?;
-                if more > 0 {
-                    write!(f, ", and {more} more")?;
-                }
-                writeln!(f, "{}", if complete { "" } else { ", and perhaps others" })
+        let traffic = &self.traffic;
+        match (self.opens.len(), self.opens_is_complete) {
+            (0, true) => write!(f, "     that opens nothing else to {traffic}")?,
+            (0, false) => write!(f, "     the rule selects too many Pods to say what else it opens")?,
+            (_, complete) => {
+                let (count, grouped) = (pairs(self.opens.len()), Grouped(&self.opens));
+                let more = if complete { "" } else { ", and perhaps others" };
+                write!(f, "     that also opens {count} to {traffic}: {grouped}{more}")?;
             }
+        }
+        match self.still_blocked.len() {
+            0 => writeln!(f),
+            more => writeln!(f, "; {} more could pass here, but not at the other end", pairs(more)),
         }
     }
 }
 
-/// Of the changes that let the packet through the one that opens least.
-pub(super) fn smallest(cluster: &Cluster, access: &Access) -> Option<Remedy> {
-    let index = &cluster.policies;
-    let denial = index.decide(access);
-    let mut changes = match &denial {
-        Decision::Isolated { policies } => {
-            let names = policies.iter().filter_map(object_name);
-            let mut changes: Vec<Remedy> = names
-                .filter_map(|name| in_kubernetes_policy(cluster, access, &name))
-                .collect();
-            changes.extend(new_kubernetes_policy(cluster, access));
-            changes
+/// `1 pair`, `2 pairs`.
+fn pairs(count: usize) -> String {
+    format!("{count} pair{}", if count == 1 { "" } else { "s" })
+}
+
+/// A remedy, and the policy that is new or different then.
+pub(super) struct Candidate {
+    pub(super) remedy: Remedy,
+    pub(super) policy: Changed,
+}
+
+/// A policy as it is after a change.
+pub(super) enum Changed {
+    Kubernetes(NetworkPolicy),
+    Antrea(AntreaPolicy),
+}
+
+impl Changed {
+    pub(super) fn put_into(self, policies: &mut PolicyIndex) {
+        match self {
+            Self::Kubernetes(policy) => policies.insert_policy(policy),
+            Self::Antrea(policy) => policies.insert_antrea_policy(policy),
         }
-        Decision::Denied { policy, rule, .. } => {
-            before_antrea_rule(cluster, access, policy, *rule).into_iter().collect()
-        }
+    }
+}
+
+impl Remedy {
+    /// Keeps apart what the other end's policies still block, when all changes are made.
+    pub(super) fn look_at_other_ends(&mut self, access: &Access, with_all_changes: &PolicyIndex) {
+        let opens = std::mem::take(&mut self.opens).into_iter();
+        (self.opens, self.still_blocked) =
+            opens.partition(|opening| passes_other_end(with_all_changes, access, opening));
+    }
+}
+
+/// Of the changes that let the packet through the one that opens least at this point.
+pub(super) fn smallest(cluster: &Cluster, policies: &PolicyIndex, access: &Access) -> Option<Candidate> {
+    let mut candidates = match &policies.decide(access) {
+        Decision::Isolated { policies: isolating } => kubernetes::candidates(cluster, policies, access, isolating),
+        Decision::Denied { policy, rule, .. } => antrea::candidates(cluster, policies, access, policy, *rule),
         _ => Vec::new(),
     };
     // The first of equals: a rule in a policy that is there before a policy more.
-    changes.sort_by_key(|remedy| (!remedy.opens_is_complete, remedy.opens.len()));
-    changes.into_iter().next()
+    candidates.sort_by_key(|Candidate { remedy, .. }| (!remedy.opens_is_complete, remedy.opens.len()));
+    candidates.into_iter().next()
 }
 
-fn object_name(policy: &PolicyRef) -> Option<ObjectName> {
-    Some(ObjectName::new(policy.namespace.clone()?, policy.name.clone()))
-}
-
-fn in_kubernetes_policy(cluster: &Cluster, access: &Access, name: &ObjectName) -> Option<Remedy> {
-    let policy = cluster.policies.policies().find(|policy| policy.name == *name)?;
-    let rule = json::kubernetes_rule(cluster, access, &peer(cluster, access))?;
-    let (mut changed, added) = (NetworkPolicy::clone(policy), read_rule(&rule, access.direction)?);
-    let rules = match access.direction {
-        Direction::Ingress => changed.ingress.as_mut()?,
-        Direction::Egress => changed.egress.as_mut()?,
-    };
-    let (place, is_first) = (rules.len(), rules.is_empty());
-    rules.push(added);
-    let mut after = cluster.policies.clone();
-    after.insert_policy(changed.clone());
-    let change = Change::AddRule {
-        policy: PolicyRef::kubernetes(name.clone()),
-        direction: access.direction,
-        place,
-        is_first,
-        rule: rule.into(),
-    };
-    kubernetes_remedy(cluster, access, &after, &changed, place, change)
-}
-
-/// A policy for the Pods with all of this Pod's labels; not if that isolated Pods that nothing isolates now.
-fn new_kubernetes_policy(cluster: &Cluster, access: &Access) -> Option<Remedy> {
-    let subject = cluster.policies.object(access.pod)?;
-    if subject.labels.is_empty() {
-        return None;
-    }
-    let peer = peer(cluster, access);
-    let rule = json::kubernetes_rule(cluster, access, &peer)?;
-    let name = free_name(&cluster.policies, &subject.name);
-    let manifest = json::kubernetes_policy(&name.name, subject, access.direction, &rule);
-    let text = Text::new("remedy", manifest.as_str());
-    let document = Documents::new(&text).next()?.ok()?;
-    let policy = NetworkPolicy::read(name, &document.root()).ok()?;
-    let mut after = cluster.policies.clone();
-    after.insert_policy(policy.clone());
-    let isolated_before = |pod: &&Pod| {
-        let id = cluster.policies.pod_id(&pod.name);
-        id.is_some_and(|id| !cluster.policies.isolating(id, access.direction).is_empty())
-    };
-    if !after.subjects(&policy, access.direction).iter().all(isolated_before) {
-        return None;
-    }
-    let change = Change::AddPolicy {
-        manifest: manifest.into(),
-    };
-    kubernetes_remedy(cluster, access, &after, &policy, 0, change)
-}
-
-/// A name for a policy that no other policy of the namespace has.
-fn free_name(index: &PolicyIndex, subject: &ObjectName) -> ObjectName {
-    let taken = |name: &ObjectName| index.policies().any(|policy| policy.name == *name);
-    let candidate = |number: u32| {
-        let suffix = if number == 0 {
-            String::new()
-        } else {
-            format!("-{number}")
-        };
-        ObjectName::new(subject.namespace.clone(), format!("allow-for-{}{suffix}", subject.name))
-    };
-    (0..)
-        .map(candidate)
-        .find(|name| !taken(name))
-        .unwrap_or_else(|| candidate(0))
-}
-
-fn kubernetes_remedy(
-    cluster: &Cluster,
-    access: &Access,
-    after: &PolicyIndex,
-    policy: &NetworkPolicy,
-    place: usize,
-    change: Change,
-) -> Option<Remedy> {
-    if !after.decide(access).allows() {
-        return None;
-    }
-    let subjects = after.subjects(policy, access.direction);
-    let rule = &policy.rules(access.direction)?[place];
-    let selected = rule
-        .peers
-        .first()
-        .map_or_else(Vec::new, |peer| after.selected(policy, peer));
-    let peers = peers(cluster, access, &selected);
-    let (opens, opens_is_complete) = openings(&cluster.policies, after, access, &subjects, &peers);
-    Some(Remedy {
-        change,
-        traffic: traffic_text(access.protocol, access.destination_port).into(),
-        is_about_everything: rule.ports.is_empty(),
-        opens,
-        opens_is_complete,
-    })
-}
-
-/// A rule that allows it, before the one that doesn't.
-fn before_antrea_rule(cluster: &Cluster, access: &Access, name: &PolicyRef, place: usize) -> Option<Remedy> {
-    let policy = cluster.policies.antrea_policies().find(|policy| policy.name == *name)?;
-    let subject = cluster.policies.object(access.pod)?;
-    let by_rule = policy.applied_to.is_empty();
-    let (peer, namespaced) = (peer(cluster, access), name.namespace.is_some());
-    let rule = json::antrea_rule(cluster, access, &peer, by_rule.then_some(subject), namespaced)?;
-    let text = Text::new("remedy", rule.as_str());
-    let document = Documents::new(&text).next()?.ok()?;
-    let added = AntreaRule::read(name, access.direction, &document.root()).ok()?;
-    let mut changed = AntreaPolicy::clone(policy);
-    match access.direction {
-        Direction::Ingress => changed.ingress.insert(place, added),
-        Direction::Egress => changed.egress.insert(place, added),
-    }
-    let mut after = cluster.policies.clone();
-    after.insert_antrea_policy(changed.clone());
-    if !after.decide(access).allows() {
-        return None;
-    }
-    let subjects = after.antrea_subjects(&changed, access.direction, place);
-    let added = &changed.rules(access.direction)[place];
-    let selected = added
-        .peers
-        .first()
-        .map_or_else(Vec::new, |peer| after.antrea_peers(&changed, peer, access.pod).0);
-    let peers = peers(cluster, access, &selected);
-    let (opens, opens_is_complete) = openings(&cluster.policies, &after, access, &subjects, &peers);
-    Some(Remedy {
-        change: Change::AddRule {
-            policy: name.clone(),
-            direction: access.direction,
-            place,
-            is_first: false,
-            rule: rule.into(),
-        },
-        traffic: match access.protocol {
-            Protocol::ICMP | Protocol::ICMPV6 => format!("{} of this type", access.protocol).into(),
-            protocol => traffic_text(protocol, access.destination_port).into(),
-        },
-        is_about_everything: false,
-        opens,
-        opens_is_complete,
-    })
-}
-
-fn peer(cluster: &Cluster, access: &Access) -> End {
+pub(super) fn peer(cluster: &Cluster, access: &Access) -> End {
     match access.peer {
         Peer::Address(address) => end_at(cluster, address),
         Peer::OwnNode(address) => End::Address(address),
@@ -294,16 +172,10 @@ fn peer(cluster: &Cluster, access: &Access) -> End {
 }
 
 /// Those whom the rule selects, or else the address that it names.
-fn peers(cluster: &Cluster, access: &Access, selected: &[&Pod]) -> Vec<(End, IpAddr)> {
-    let (Peer::Address(address) | Peer::OwnNode(address)) = access.peer;
+pub(super) fn peers(cluster: &Cluster, access: &Access, selected: &[&Pod]) -> Vec<(End, IpAddr)> {
+    let address = access.peer.address();
     match selected.is_empty() {
         true => vec![(end_at(cluster, address), address)],
         false => at_addresses(selected, IpFamily::of(address)),
     }
-}
-
-fn read_rule(rule: &str, direction: Direction) -> Option<Rule> {
-    let text = Text::new("remedy", rule);
-    let document = Documents::new(&text).next()?.ok()?;
-    Rule::read_for(direction, &document.root()).ok()
 }

@@ -13,7 +13,7 @@ use crate::policy::antrea::{AntreaPolicy, Group, GroupName, Reading, Tier};
 pub(super) const API_GROUP: &str = "crd.antrea.io";
 
 /// The version that today's Antrea serves.
-pub(super) const API_VERSION: &str = "crd.antrea.io/v1beta1";
+pub(crate) const API_VERSION: &str = "crd.antrea.io/v1beta1";
 
 impl Objects {
     pub(super) fn read_cluster_network_policy(

@@ -25,6 +25,7 @@ use crate::model::{EndpointSlice, Namespace, Node, Pod, Service};
 use crate::policy::NetworkPolicy;
 use crate::policy::antrea::{AntreaPolicy, Group, Tier};
 
+pub(crate) use antrea::API_VERSION as ANTREA_API_VERSION;
 pub(crate) use metadata::DEFAULT_NAMESPACE;
 use metadata::Metadata;
 pub(crate) use origin::Origin;

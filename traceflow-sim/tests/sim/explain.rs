@@ -9,7 +9,7 @@ use traceflow_core::packet::Protocol;
 use traceflow_core::plan::Plan;
 use traceflow_core::spec::CommandLine;
 use traceflow_core::trace::Predictor;
-use traceflow_sim::explain::{Change, Explanation, Remedy};
+use traceflow_sim::explain::{Change, Explanation, Opening, Remedy};
 use traceflow_sim::policy::{Access, Direction, Peer};
 use traceflow_sim::{Cluster, ClusterBuilder};
 
@@ -98,19 +98,19 @@ fn both_ends_are_told_and_a_policy_of_its_own_opens_least() {
         "web",
         "tcp,tcp_dst=80",
         expect![[r#"
-        Blocked by policies, in this order:
-          1. on a, policies of default/client for what it sends:
-             no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed
-             to let this packet through, and as little else as a rule can say:
-               kubectl create -f - <<< '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-for-client", "namespace": "default"}, "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"], "egress": [{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"protocol": "TCP", "port": 80}]}]}}'
-             that also opens, to TCP port 80: default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2
-          2. on b, policies of default/web for what it receives:
-             no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed
-             to let this packet through, and as little else as a rule can say:
-               kubectl create -f - <<< '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-for-web", "namespace": "default"}, "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}]}}'
-             that also opens, to TCP port 80: default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2
-        With all of these changes the packet would be delivered on b.
-    "#]],
+            Blocked by policies, in this order:
+              1. on a, policies of default/client for what it sends:
+                 no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed
+                 to let this packet through, and as little else as a rule can say:
+                   kubectl create -f - <<< '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-for-client", "namespace": "default"}, "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"], "egress": [{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"protocol": "TCP", "port": 80}]}]}}'
+                 that also opens 3 pairs to TCP port 80: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
+              2. on b, policies of default/web for what it receives:
+                 no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed
+                 to let this packet through, and as little else as a rule can say:
+                   kubectl create -f - <<< '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-for-web", "namespace": "default"}, "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}]}}'
+                 that also opens 3 pairs to TCP port 80: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
+            With all of these changes the packet would be delivered on b.
+        "#]],
     );
 }
 
@@ -121,14 +121,14 @@ fn a_rule_in_a_policy_that_selects_few_is_enough() {
         "web",
         "tcp,tcp_dst=80",
         expect![[r#"
-        Blocked by policies, in this order:
-          1. on b, policies of default/web for what it receives:
-             no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/web
-             to let this packet through, and as little else as a rule can say:
-               kubectl patch networkpolicies web -n default --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}}]'
-             that also opens, to TCP port 80: default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2
-        With that change the packet would be delivered on b.
-    "#]],
+            Blocked by policies, in this order:
+              1. on b, policies of default/web for what it receives:
+                 no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/web
+                 to let this packet through, and as little else as a rule can say:
+                   kubectl patch networkpolicies web -n default --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}}]'
+                 that also opens 3 pairs to TCP port 80: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
+            With that change the packet would be delivered on b.
+        "#]],
     );
 }
 
@@ -139,16 +139,16 @@ fn what_would_block_behind_a_rule_is_told_with_it() {
         "web",
         "tcp,tcp_dst=80",
         expect![[r#"
-        Blocked by policies, in this order:
-          1. on b, policies of default/web for what it receives:
-             rule no-clients of AntreaClusterNetworkPolicy:strict drops it
-             and behind that, rule nobody of AntreaClusterNetworkPolicy:strict rejects it
-             and behind that, no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/web
-             to let this packet through, and as little else as a rule can say:
-               kubectl patch clusternetworkpolicies.crd.antrea.io strict --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}}]'
-             that also opens, to TCP port 80: default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2
-        With that change the packet would be delivered on b.
-    "#]],
+            Blocked by policies, in this order:
+              1. on b, policies of default/web for what it receives:
+                 rule no-clients of AntreaClusterNetworkPolicy:strict drops it
+                 and behind that, rule nobody of AntreaClusterNetworkPolicy:strict rejects it
+                 and behind that, no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/web
+                 to let this packet through, and as little else as a rule can say:
+                   kubectl patch clusternetworkpolicies.crd.antrea.io strict --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}}]'
+                 that also opens 3 pairs to TCP port 80: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
+            With that change the packet would be delivered on b.
+        "#]],
     );
 }
 
@@ -159,15 +159,15 @@ fn icmp_can_be_let_in_alone_by_antreas_policies_only() {
         "web",
         "icmp",
         expect![[r#"
-        Blocked by policies, in this order:
-          1. on b, policies of default/web for what it receives:
-             rule no-clients of AntreaClusterNetworkPolicy:strict drops it
-             and behind that, rule nobody of AntreaClusterNetworkPolicy:strict rejects it
-             to let this packet through, and as little else as a rule can say:
-               kubectl patch clusternetworkpolicies.crd.antrea.io strict --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "protocols": [{"icmp": {"icmpType": 8, "icmpCode": 0}}]}}]'
-             that also opens, to ICMP of this type: default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2
-        With that change the packet would be delivered on b.
-    "#]],
+            Blocked by policies, in this order:
+              1. on b, policies of default/web for what it receives:
+                 rule no-clients of AntreaClusterNetworkPolicy:strict drops it
+                 and behind that, rule nobody of AntreaClusterNetworkPolicy:strict rejects it
+                 to let this packet through, and as little else as a rule can say:
+                   kubectl patch clusternetworkpolicies.crd.antrea.io strict --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "protocols": [{"icmp": {"icmpType": 8, "icmpCode": 0}}]}}]'
+                 that also opens 3 pairs to ICMP of this type: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
+            With that change the packet would be delivered on b.
+        "#]],
     );
     check(
         &[WEB_FROM_BARE],
@@ -180,7 +180,7 @@ fn icmp_can_be_let_in_alone_by_antreas_policies_only() {
                  to let this packet through, and as little else as a rule can say:
                    kubectl patch networkpolicies web -n default --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}]}}]'
                  such a rule can't be about one protocol without ports: it opens all ports and protocols
-                 that also opens, to ICMP: default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2
+                 that also opens 3 pairs to ICMP: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
             With that change the packet would be delivered on b.
         "#]],
     );
@@ -205,7 +205,7 @@ fn what_no_policy_can_change_is_said() {
              no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed
              to let this packet through, and as little else as a rule can say:
                kubectl create -f - <<< '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-for-client", "namespace": "default"}, "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "10.244.1.99/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}]}}'
-             that also opens, to TCP port 80: default/client-2 -> 10.244.1.99
+             that also opens 1 pair to TCP port 80: default/client-2 -> 10.244.1.99
         With that change the packet would be dropped on b: no Pod, Service or node has the destination address; no policy can change that.
     "#]].assert_eq(&explained(&cluster, "client", "10.244.1.99", "tcp,tcp_dst=80").to_string());
 }
@@ -219,12 +219,12 @@ fn a_peer_without_labels_and_one_outside_are_told_by_their_addresses() {
              no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed
              to let this packet through, and as little else as a rule can say:
                kubectl patch networkpolicies closed -n default --type json -p '[{"op": "add", "path": "/spec/egress", "value": [{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"protocol": "TCP", "port": 80}]}]}]'
-             that also opens, to TCP port 80: default/bare -> default/web-2, default/client -> default/web, default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2, and 2 more
+             that also opens 1 pair to TCP port 80: default/bare -> default/web-2; 6 pairs more could pass here, but not at the other end
           2. on b, policies of default/web for what it receives:
              no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed, K8sNetworkPolicy:default/web
              to let this packet through, and as little else as a rule can say:
                kubectl patch networkpolicies web -n default --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"from": [{"ipBlock": {"cidr": "10.244.0.2/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}}]'
-             that also opens, to TCP port 80: default/bare -> default/web-2
+             that also opens 1 pair to TCP port 80: default/bare -> default/web-2
         With all of these changes the packet would be delivered on b.
     "#]].assert_eq(&explained(&cluster, "bare", "web", "tcp,tcp_dst=80").to_string());
     expect![[r#"
@@ -233,7 +233,7 @@ fn a_peer_without_labels_and_one_outside_are_told_by_their_addresses() {
              no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/closed
              to let this packet through, and as little else as a rule can say:
                kubectl create -f - <<< '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-for-client", "namespace": "default"}, "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "ports": [{"protocol": "UDP", "port": 53}]}]}}'
-             that also opens, to UDP port 53: default/client-2 -> 192.0.2.1
+             that also opens 1 pair to UDP port 53: default/client-2 -> 192.0.2.1
         With that change the packet would be sent out of the network by a.
     "#]].assert_eq(&explained(&cluster, "client", "192.0.2.1", "udp,udp_dst=53").to_string());
 }
@@ -259,7 +259,7 @@ spec:
                  rule number 1 of AntreaNetworkPolicy:default/by-rule rejects it
                  to let this packet through, and as little else as a rule can say:
                    kubectl patch networkpolicies.crd.antrea.io by-rule -n default --type json -p '[{"op": "add", "path": "/spec/egress/0", "value": {"action": "Allow", "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "web"}}}], "appliedTo": [{"podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "UDP", "port": 53}]}}]'
-                 that also opens, to UDP port 53: default/client -> default/web-2, default/client-2 -> default/web, default/client-2 -> default/web-2
+                 that also opens 3 pairs to UDP port 53: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
             With that change the packet would be delivered on b.
         "#]],
     );
@@ -281,6 +281,110 @@ fn a_peer_without_labels_is_told_by_its_address_of_the_packets_family() {
     let remedy = explanation.blockers[0].remedy.as_ref().expect("a rule can say it");
     let command = remedy.change.command();
     assert!(command.contains(r#""cidr": "fd00:10:244::2/128""#), "{command}");
+}
+
+#[test]
+fn a_policy_of_antreas_own_opens_less_than_a_rule_in_one_that_applies_to_all() {
+    let everybody = "
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {name: lockdown}
+spec: {tier: platform, priority: 5, appliedTo: [{namespaceSelector: {}}], ingress: [{action: Drop}]}
+";
+    check(
+        &[everybody],
+        "web",
+        "tcp,tcp_dst=80",
+        expect![[r#"
+        Blocked by policies, in this order:
+          1. on b, policies of default/web for what it receives:
+             rule number 1 of AntreaClusterNetworkPolicy:lockdown drops it
+             to let this packet through, and as little else as a rule can say:
+               kubectl create -f - <<< '{"apiVersion": "crd.antrea.io/v1beta1", "kind": "ClusterNetworkPolicy", "metadata": {"name": "allow-for-web"}, "spec": {"tier": "platform", "priority": 4, "appliedTo": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "web"}}}], "ingress": [{"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}]}}'
+             that also opens 3 pairs to TCP port 80: default/client -> default/web-2; default/client-2 -> default/web, default/web-2
+        With that change the packet would be delivered on b.
+    "#]],
+    );
+    let first_in_line = everybody.replace("priority: 5", "priority: 1");
+    check(
+        &[&first_in_line],
+        "web",
+        "tcp,tcp_dst=80",
+        expect![[r#"
+        Blocked by policies, in this order:
+          1. on b, policies of default/web for what it receives:
+             rule number 1 of AntreaClusterNetworkPolicy:lockdown drops it
+             to let this packet through, and as little else as a rule can say:
+               kubectl patch clusternetworkpolicies.crd.antrea.io lockdown --type json -p '[{"op": "add", "path": "/spec/ingress/0", "value": {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"protocol": "TCP", "port": 80}]}}]'
+             that also opens 9 pairs to TCP port 80: default/client -> default/bare, default/client-2, default/web-2 and 1 more; default/client-2 -> default/bare, default/client, default/web and 2 more
+        With that change the packet would be delivered on b.
+    "#]],
+    );
+}
+
+#[test]
+fn what_the_model_leaves_out_is_said() {
+    let half = "
+apiVersion: crd.antrea.io/v1beta1
+kind: NetworkPolicy
+metadata: {name: half}
+spec: {priority: 1, appliedTo: [{podSelector: {}}], egress: [{action: Drop, to: [{fqdn: example.org}]}]}
+";
+    check(
+        &[half],
+        "web",
+        "tcp,tcp_dst=80",
+        expect![[r#"
+        No policy blocks this packet.
+        It would be delivered on b.
+        The model leaves out NetworkPolicy default/half (crd.antrea.io/v1beta1), for its spec.egress[0].to[0].fqdn, which may decide otherwise.
+    "#]],
+    );
+}
+
+#[test]
+fn the_endpoint_that_the_network_chose_is_explained() {
+    let one_closed = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: one}
+spec: {podSelector: {matchLabels: {instance: two}}, ingress: []}
+";
+    let cluster = Cluster::builder()
+        .node("a")
+        .pod("client", "a")
+        .pod("web-1", "a")
+        .label("app", "web")
+        .label("instance", "one")
+        .pod("web-2", "a")
+        .label("app", "web")
+        .label("instance", "two")
+        .service("web", 80)
+        .selects("app", "web")
+        .yaml(one_closed)
+        .build()
+        .unwrap();
+    let plan = plan(&cluster, "client", "web", "tcp,tcp_dst=80");
+    let blocked = |pod: &str| {
+        let address = cluster
+            .pod_objects()
+            .find(|known| &*known.name.name == pod)
+            .unwrap()
+            .addresses[0];
+        let explanation = cluster
+            .explain_choosing(&plan, address)
+            .unwrap()
+            .expect("it is an endpoint");
+        explanation
+            .blockers
+            .iter()
+            .map(|blocker| blocker.pod.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(blocked("web-1"), Vec::<String>::new());
+    assert_eq!(blocked("web-2"), ["default/web-2"]);
+    let stranger = "192.0.2.1".parse().unwrap();
+    assert_eq!(cluster.explain_choosing(&plan, stranger).unwrap(), None);
 }
 
 /// A policy whose rules can be added to.
@@ -437,6 +541,22 @@ fn allowed(cluster: &Cluster, direction: Direction, port: u16) -> BTreeSet<(Stri
         .collect()
 }
 
+/// The pairs that policies of both ends let speak.
+fn reachable(cluster: &Cluster) -> BTreeSet<(String, String)> {
+    let [sent, received] = [Direction::Egress, Direction::Ingress].map(|direction| allowed(cluster, direction, 80));
+    sent.intersection(&received).cloned().collect()
+}
+
+/// The pairs of the namespace `default`.
+fn named(pairs: &[Opening]) -> BTreeSet<(String, String)> {
+    let names = pairs
+        .iter()
+        .map(|pair| (pair.source.to_string(), pair.destination.to_string()));
+    names
+        .filter(|(one, other)| ![one, other].iter().any(|end| end.starts_with("prod/")))
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -468,8 +588,7 @@ proptest! {
             let mut opened: BTreeSet<_> = is.difference(&was).cloned().collect();
             let the_packet = (format!("default/{source}"), format!("default/{destination}"));
             prop_assert!(opened.remove(&the_packet));
-            let promised: BTreeSet<_> = remedy.opens.iter().map(|pair| (pair.source.to_string(), pair.destination.to_string())).collect();
-            let promised: BTreeSet<_> = promised.into_iter().filter(|(one, other)| !format!("{one}{other}").contains("prod/")).collect();
+            let promised: BTreeSet<_> = named(&remedy.opens).union(&named(&remedy.still_blocked)).cloned().collect();
             prop_assert_eq!(promised, opened);
             if !matches!(&remedy.change, Change::AddPolicy { manifest } if more.contains(&manifest.to_string())) {
                 apply(remedy, &mut all, &mut more);
@@ -478,5 +597,11 @@ proptest! {
         let after = cluster(&all, &more);
         let verdict = after.predict(&plan(&after, source, destination, "tcp,tcp_src=40000,tcp_dst=80")).unwrap().verdict;
         prop_assert_eq!(verdict, explanation.otherwise.verdict);
+        let (was, is) = (reachable(&before), reachable(&after));
+        let mut opened: BTreeSet<_> = is.difference(&was).cloned().collect();
+        opened.remove(&(format!("default/{source}"), format!("default/{destination}")));
+        let remedies = explanation.blockers.iter().filter_map(|blocker| blocker.remedy.as_ref());
+        let promised: BTreeSet<_> = remedies.flat_map(|remedy| named(&remedy.opens)).collect();
+        prop_assert_eq!(promised, opened);
     }
 }
