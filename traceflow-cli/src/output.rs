@@ -67,9 +67,17 @@ fn tables(answers: &[Answer], style: Style, explained: Option<&Cluster>) -> Stri
     page
 }
 
+/// What blocks the packet on its way to the endpoint that the network chose, where a Service was asked for one.
 fn explanation(answer: &Answer, cluster: &Cluster) -> String {
-    match cluster.explain(&answer.question.plan) {
-        Ok(explanation) => explanation.to_string(),
+    let plan = &answer.question.plan;
+    let chosen = answer.outcome.as_ref().ok().and_then(Trace::chosen_endpoint);
+    let explanation = match chosen {
+        Some(endpoint) => cluster.explain_choosing(plan, endpoint),
+        None => cluster.explain(plan).map(Some),
+    };
+    match explanation {
+        Ok(Some(explanation)) => explanation.to_string(),
+        Ok(None) => "No explanation: the Service chose an endpoint that the model doesn't have.\n".to_owned(),
         Err(reason) => format!("No explanation: {reason}.\n"),
     }
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod decode;
 mod demo;
+mod explain;
 mod help;
 mod live;
 mod output;

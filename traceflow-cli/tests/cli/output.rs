@@ -62,7 +62,7 @@ fn an_explanation_stands_under_the_table_and_is_for_people() {
              to let this packet through, and as little else as a rule can say:
                kubectl patch networkpolicies allow-ingress-from-pod1 -n default --type json -p '[{"op": "add", "path": "/spec/ingress/1", "value": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}, "podSelector": {"matchLabels": {"role": "source"}}}]}}]'
              such a rule can't be about one protocol without ports: it opens all ports and protocols
-             that also opens, to ICMP: default/pod1 -> default/pod3
+             that also opens 1 pair to ICMP: default/pod1 -> default/pod3
         With that change the packet would be delivered on k8s2-md-0-647454fc57-9sf7n.
     "#]].assert_eq(explanation);
     let as_yaml = on_demo(&[&asked[..], &["-o", "yaml"]].concat());

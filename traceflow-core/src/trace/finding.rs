@@ -313,7 +313,8 @@ pub(crate) fn endpoint(seen: &Observation) -> Option<IpAddr> {
     seen.translated_dst_ip.filter(|_| seen.component == Component::Lb)
 }
 
-fn chosen(hops: &[Hop]) -> Option<&Observation> {
+/// Where a Service chose.
+pub(super) fn chosen(hops: &[Hop]) -> Option<&Observation> {
     let mut observations = hops.iter().flat_map(|hop| &hop.observations);
     observations.find(|seen| endpoint(seen).is_some())
 }
@@ -321,7 +322,7 @@ fn chosen(hops: &[Hop]) -> Option<&Observation> {
 /// Asks the model again, where the answer depends on what the network chose, or where the network may have changed since
 /// the first prediction: what fits either is no finding.
 pub(crate) fn look_again(trace: &mut Trace, predictor: &dyn Predictor) {
-    let choice = chosen(&trace.hops).and_then(endpoint);
+    let choice = trace.chosen_endpoint();
     if trace.finding.is_none() && choice.is_none() {
         return;
     }

@@ -57,6 +57,11 @@ impl Trace {
             notes: prediction.left_out.iter().map(note).collect(),
         }
     }
+
+    /// The endpoint that a Service was seen to choose for the packet; `None` if none was.
+    pub fn chosen_endpoint(&self) -> Option<IpAddr> {
+        finding::chosen(&self.hops).and_then(finding::endpoint)
+    }
 }
 
 /// How an answer was found.

@@ -8,7 +8,7 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::packet::Protocol;
 use traceflow_core::plan::Plan;
 use traceflow_core::spec::CommandLine;
-use traceflow_core::trace::Predictor;
+use traceflow_core::trace::{Predictor, Trace};
 use traceflow_sim::explain::{Change, Explanation, Opening, Remedy};
 use traceflow_sim::policy::{Access, Direction, Peer};
 use traceflow_sim::{Cluster, ClusterBuilder};
@@ -371,15 +371,18 @@ spec: {podSelector: {matchLabels: {instance: two}}, ingress: []}
             .find(|known| &*known.name.name == pod)
             .unwrap()
             .addresses[0];
+        let chosen = cluster
+            .predict_choosing(&plan, address)
+            .unwrap()
+            .expect("it is an endpoint");
+        let trace = Trace::predicted(plan.clone().into(), chosen);
+        assert_eq!(trace.chosen_endpoint(), Some(address));
         let explanation = cluster
             .explain_choosing(&plan, address)
             .unwrap()
             .expect("it is an endpoint");
-        explanation
-            .blockers
-            .iter()
-            .map(|blocker| blocker.pod.to_string())
-            .collect::<Vec<_>>()
+        let pods = explanation.blockers.iter().map(|blocker| blocker.pod.to_string());
+        pods.collect::<Vec<_>>()
     };
     assert_eq!(blocked("web-1"), Vec::<String>::new());
     assert_eq!(blocked("web-2"), ["default/web-2"]);
