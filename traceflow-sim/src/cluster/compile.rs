@@ -9,13 +9,16 @@ use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::MacAddress;
 
 use super::endpoints::{Sources, Whereabouts};
-use super::{Cluster, Holder, NodeId, NodeRecord, PodId, PodRecord, ServiceId, ServiceRecord, check, completion};
+use super::{
+    Cluster, Holder, NodeId, NodeRecord, PodId, PodRecord, ServiceId, ServiceRecord, check, completion, set_aside,
+};
 use crate::model::{Endpoint, Node, Pod};
 use crate::objects::{Objects, Origin, Placed};
 use crate::policy::PolicyIndex;
 
 pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
     check::check(&objects)?;
+    set_aside::set_aside(&mut objects);
     completion::complete(&mut objects)?;
     let mut cluster = Cluster {
         seed: 0,

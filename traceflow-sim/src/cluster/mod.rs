@@ -9,6 +9,7 @@ mod contents;
 mod endpoints;
 mod inventory;
 mod left_out;
+mod set_aside;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

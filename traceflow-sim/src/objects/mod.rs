@@ -53,7 +53,7 @@ pub struct Objects {
     pub(crate) antrea_policies: Vec<Placed<AntreaPolicy>>,
     pub(crate) tiers: Vec<Placed<Tier>>,
     pub(crate) groups: Vec<Placed<Group>>,
-    unmodelled: Vec<Unmodelled>,
+    pub(crate) unmodelled: Vec<Unmodelled>,
 }
 
 /// An object and where it stands.

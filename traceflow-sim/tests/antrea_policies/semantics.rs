@@ -303,6 +303,42 @@ spec:
 }
 
 #[test]
+fn a_group_whose_children_have_children_has_no_members_at_all() {
+    check(
+        "
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterGroup
+metadata: {name: clients}
+spec: {podSelector: {matchLabels: {app: client}}}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterGroup
+metadata: {name: friends}
+spec: {childGroups: [clients]}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterGroup
+metadata: {name: deep}
+spec: {childGroups: [clients, friends]}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {name: guarded}
+spec:
+  priority: 1
+  appliedTo: [{podSelector: {matchLabels: {app: db}}}]
+  ingress:
+  - {action: Allow, name: deep, from: [{group: deep}], ports: [{port: 80}]}
+  - {action: Allow, name: friends, from: [{group: friends}]}
+",
+        &["ingress prod/db from client TCP/80"],
+        expect![[r#"
+            ingress prod/db from client TCP/80: allowed by AntreaClusterNetworkPolicy:guarded[friends]
+        "#]],
+    );
+}
+
+#[test]
 fn a_group_with_a_namespace_is_its_own() {
     check(
         "

@@ -91,3 +91,52 @@ spec: {externalEntitySelector: {matchLabels: {app: vm}}}
         ["ClusterGroup default/machines (crd.antrea.io/v1beta1), for its spec.externalEntitySelector"]
     );
 }
+
+#[test]
+fn a_namespaced_policy_for_a_group_that_may_reach_out_of_its_namespace_is_listed() {
+    let policy = |spec: &str| {
+        format!(
+            "
+apiVersion: crd.antrea.io/v1beta1
+kind: NetworkPolicy
+metadata: {{name: local, namespace: prod}}
+spec: {{priority: 1, {spec}}}
+"
+        )
+    };
+    let group = |name: &str, spec: &str| {
+        format!(
+            "
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: Group
+metadata: {{name: {name}, namespace: prod}}
+spec: {{{spec}}}
+"
+        )
+    };
+    let everywhere = group("everywhere", "namespaceSelector: {}");
+    let store = group("store", "serviceReference: {name: store, namespace: default}");
+    let parent = group("parent", "childGroups: [everywhere]");
+    let to_all = "appliedTo: [{podSelector: {}}, {group: everywhere}], ingress: [{action: Drop}]";
+    let by_rule =
+        "egress: [{action: Drop, appliedTo: [{podSelector: {}}]}, {action: Drop, appliedTo: [{group: store}]}]";
+    let cases = [
+        (policy(to_all) + &everywhere, "appliedTo[1]"),
+        (policy(by_rule) + &store, "egress[1].appliedTo[0]"),
+        (
+            policy("appliedTo: [{group: parent}], ingress: [{action: Drop}]") + &everywhere + &parent,
+            "appliedTo[0]",
+        ),
+    ];
+    for (objects, place) in cases {
+        let expected = format!("NetworkPolicy prod/local (crd.antrea.io/v1beta1), for its spec.{place}.group");
+        assert_eq!(unmodelled(&objects), [expected]);
+    }
+    let at_home = group("home", "podSelector: {}") + &group("own", "serviceReference: {name: store, namespace: prod}");
+    let kept =
+        policy("appliedTo: [{group: home}, {group: own}], ingress: [{action: Drop, from: [{group: everywhere}]}]");
+    let cluster = with(&(kept + &at_home + &everywhere));
+    assert!(cluster.unmodelled().is_empty());
+    assert_eq!(cluster.policies().antrea_policies().count(), 1);
+}

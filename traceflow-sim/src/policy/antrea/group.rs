@@ -52,7 +52,8 @@ pub enum GroupMembers {
     Addresses(Vec<IpBlock>),
     /// `serviceReference`: the Pods that this Service's selector selects.
     Service(ObjectName),
-    /// `childGroups`: the members of these groups. Antrea follows one level of them.
+    /// `childGroups`: the members of these groups; none at all if one of them has child groups too, as Antrea follows one
+    /// level of them.
     Groups(Vec<GroupName>),
 }
 

@@ -129,7 +129,8 @@ pub enum AppliedTo {
         /// All Pods where it is not given.
         pods: LabelSelector,
     },
-    /// The Pods of a group.
+    /// The Pods of a group. For a `NetworkPolicy` they must be of its own namespace; a cluster lists one whose group may have
+    /// others as [not modelled](crate::Unmodelled).
     Group(GroupName),
 }
 

@@ -157,7 +157,7 @@ impl AntreaStore {
             AntreaPeer::Pods { .. } => Vec::new(),
             AntreaPeer::Group(name) => match self.groups.get(name).map(|group| &group.members) {
                 Some(GroupMembers::Groups(children)) => {
-                    let children = children.iter().filter_map(|child| self.groups.get(child));
+                    let children = self.children(children).into_iter();
                     children.flat_map(|child| direct_blocks(&child.members)).collect()
                 }
                 Some(members) => direct_blocks(members).iter().collect(),
@@ -172,12 +172,23 @@ impl AntreaStore {
             return false;
         };
         match &group.members {
-            GroupMembers::Groups(children) => children.iter().any(|child| {
-                let child = self.groups.get(child);
-                child.is_some_and(|child| self.is_direct_member(child, address, pod))
-            }),
+            GroupMembers::Groups(children) => {
+                let mut children = self.children(children).into_iter();
+                children.any(|child| self.is_direct_member(child, address, pod))
+            }
             _ => self.is_direct_member(group, address, pod),
         }
+    }
+
+    /// The children of a group. One that has children itself makes the whole group one without members, for Antrea realises
+    /// no group that is nested deeper than that (the condition `ChildGroupsNestingExceeded`).
+    fn children(&self, names: &[GroupName]) -> Vec<&Group> {
+        let children: Vec<&Group> = names.iter().filter_map(|name| self.groups.get(name)).collect();
+        let is_parent = |child: &&Group| matches!(child.members, GroupMembers::Groups(_));
+        if children.iter().any(is_parent) {
+            return Vec::new();
+        }
+        children
     }
 
     fn is_direct_member(&self, group: &Group, address: Option<IpAddr>, pod: Option<&IndexedPod>) -> bool {
