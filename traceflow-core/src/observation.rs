@@ -235,6 +235,11 @@ pub enum DropReason {
         /// The Service.
         service: ObjectName,
     },
+    /// No node has the address of the Egress that applies to the sender.
+    NoEgressNode {
+        /// The name of the Egress.
+        egress: Arc<str>,
+    },
     /// Connection tracking calls the packet invalid.
     InvalidConnectionState,
     /// The port that the packet would leave by is down.
@@ -267,6 +272,7 @@ impl fmt::Display for DropReason {
             Self::UnknownDestination => f.write_str("no Pod, Service or node has the destination address"),
             Self::NoEndpoints { service } => write!(f, "Service {service} has no ready endpoint"),
             Self::NoServicePort { service } => write!(f, "Service {service} does not offer this port and protocol"),
+            Self::NoEgressNode { egress } => write!(f, "no node has the address of Egress {egress}"),
             Self::InvalidConnectionState => f.write_str("connection tracking calls the packet invalid"),
             Self::PortDown => f.write_str("the output port is down"),
             Self::Other(phrase) => f.write_str(phrase),

@@ -65,6 +65,7 @@
 //! - **NetworkPolicy** to the letter of its API; what that leaves open is decided as Antrea decides it ([`policy`]).
 //! - **Antrea's own policies** with tiers, priorities, groups, and rules that allow, drop, reject or pass
 //!   ([`policy::antrea`]).
+//! - **Egress**: what a Pod sends out of the cluster leaves by the node that has its Egress address.
 //! - **Why not**: [`Cluster::explain`] lists every rule that blocks a packet, with the smallest change that lets it through
 //!   ([`explain`]).
 //! - **Routing**: Pods of other nodes are reached by tunnel, everybody else by the gateway, out of the network. The TTL
@@ -73,8 +74,7 @@
 //!
 //! # Limits
 //!
-//! Every Pod listens on every port. Not modelled: NodePorts, load balancer and external addresses of Services, egress
-//! gateways, some fields of Antrea's policies, fragments, neighbour discovery, multicast. Objects of kinds that aren't modelled are
+//! Every Pod listens on every port. Not modelled: NodePorts, load balancer and external addresses of Services, some fields of Antrea's policies, fragments, neighbour discovery, multicast. Objects of kinds that aren't modelled are
 //! listed by [`Cluster::unmodelled`], and predictions say which of them may decide about their packet. Connections are remembered for as long as a test lasts, not by Linux' timeouts.
 
 pub mod explain;

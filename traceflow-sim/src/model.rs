@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::Protocol;
 
+use crate::policy::LabelSelector;
+
 /// `metadata.labels`.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
@@ -75,6 +77,21 @@ pub struct ContainerPort {
     pub protocol: Protocol,
     /// The port number.
     pub port: u16,
+}
+
+/// Antrea's `Egress` (`crd.antrea.io/v1beta1`): what its Pods send out of the cluster leaves by one node, under one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Egress {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// `spec.appliedTo.namespaceSelector`; all namespaces where it is not given.
+    pub namespaces: LabelSelector,
+    /// `spec.appliedTo.podSelector`; all Pods where it is not given.
+    pub pods: LabelSelector,
+    /// `spec.egressIP` or `egressIPs`, else what was assigned (`status.egressIP`); at most one per family.
+    pub addresses: Vec<IpAddr>,
+    /// The node that has the addresses (`status.egressNode`); where it isn't said, the node whose own address it is.
+    pub node: Option<NodeName>,
 }
 
 /// A `Service`.

@@ -10,7 +10,9 @@ use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::Protocol;
 
 use super::Cluster;
-use crate::model::{ContainerPort, EndpointSlice, Labels, Namespace, Node, Pod, Service, ServicePort, TargetPort};
+use crate::model::{
+    ContainerPort, Egress, EndpointSlice, Labels, Namespace, Node, Pod, Service, ServicePort, TargetPort,
+};
 use crate::objects::{DEFAULT_NAMESPACE, Objects, Origin, Placed};
 use crate::policy::NetworkPolicy;
 use crate::policy::antrea::{AntreaPolicy, Group, Tier};
@@ -69,6 +71,8 @@ pub enum Object {
     Tier(Tier),
     /// A `ClusterGroup` or `Group`.
     Group(Group),
+    /// An `Egress`.
+    Egress(Egress),
 }
 
 macro_rules! from_kinds {
@@ -189,6 +193,12 @@ impl ClusterBuilder {
                 let called = policy.name.to_string();
                 push(&mut objects.antrea_policies, called, policy, Last::Other)
             }
+            Object::Egress(egress) => push(
+                &mut objects.egresses,
+                format!("Egress {}", egress.name),
+                egress,
+                Last::Other,
+            ),
             Object::Tier(tier) => push(&mut objects.tiers, format!("Tier {}", tier.name), tier, Last::Other),
             Object::Group(group) => push(&mut objects.groups, format!("group {}", group.name), group, Last::Other),
         });

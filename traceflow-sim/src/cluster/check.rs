@@ -22,6 +22,7 @@ pub(super) fn check(objects: &Objects) -> Result<(), BadInput> {
     once("Antrea policy", &objects.antrea_policies, |policy| &policy.name)?;
     once("Tier", &objects.tiers, |tier| &tier.name)?;
     once("group", &objects.groups, |group| &group.name)?;
+    once("Egress", &objects.egresses, |egress| &egress.name)?;
     check_tiers(objects)?;
     check_nodes_of_pods(objects)?;
     check_ranges(objects)
@@ -70,7 +71,7 @@ pub(super) fn address_twice(address: impl Display, origin: &Origin, holder: &str
 
 /// The field that holds an object's address: whichever of them was noted.
 fn address_field(origin: &Origin) -> String {
-    let known = ["status.podIP", "spec.clusterIP", "status.addresses"];
+    let known = ["status.podIP", "spec.clusterIP", "status.addresses", "egressIP"];
     let noted = known.into_iter().find(|field| origin.has(field));
     noted.unwrap_or("address").to_owned()
 }

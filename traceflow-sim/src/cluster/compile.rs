@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use traceflow_core::input::BadInput;
+use traceflow_core::input::{BadInput, Problem};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::MacAddress;
 
 use super::endpoints::{Sources, Whereabouts};
 use super::{
-    Cluster, Holder, NodeId, NodeRecord, PodId, PodRecord, ServiceId, ServiceRecord, check, completion, set_aside,
+    Cluster, EgressRecord, Holder, NodeId, NodeRecord, PodId, PodRecord, ServiceId, ServiceRecord, check, completion,
+    set_aside,
 };
-use crate::model::{Endpoint, Node, Pod};
+use crate::model::{Egress, Endpoint, Node, Pod};
 use crate::objects::{Objects, Origin, Placed};
 use crate::policy::PolicyIndex;
 
@@ -25,6 +26,7 @@ pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
         nodes: Vec::new(),
         pods: Vec::new(),
         services: Vec::new(),
+        egresses: Vec::new(),
         node_names: HashMap::new(),
         pod_names: HashMap::new(),
         service_names: HashMap::new(),
@@ -36,6 +38,7 @@ pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
     add_namespaces_and_policies(&mut cluster, &mut objects);
     add_nodes(&mut cluster, std::mem::take(&mut objects.nodes))?;
     add_pods(&mut cluster, std::mem::take(&mut objects.pods))?;
+    add_egresses(&mut cluster, std::mem::take(&mut objects.egresses))?;
     add_gateways(&mut cluster);
     add_services(&mut cluster, objects)?;
     Ok(cluster)
@@ -94,6 +97,7 @@ fn add_pods(cluster: &mut Cluster, pods: Vec<Placed<Pod>>) -> Result<(), BadInpu
                 .map(|&address| mac_of(address)),
             policy_id: cluster.policies.insert_pod(Arc::clone(&pod)),
             pod: Arc::clone(&pod),
+            egress: None,
         });
         // A Pod on the host's network has its node's addresses; one that ended may have left its own to another.
         if pod.is_alive() && !pod.host_network {
@@ -101,6 +105,59 @@ fn add_pods(cluster: &mut Cluster, pods: Vec<Placed<Pod>>) -> Result<(), BadInpu
         }
     }
     Ok(())
+}
+
+/// The addresses of an Egress are its node's, beside the node's own. Antrea leaves open which of several Egresses applies to
+/// a Pod; here it is the first by name.
+fn add_egresses(cluster: &mut Cluster, mut egresses: Vec<Placed<Egress>>) -> Result<(), BadInput> {
+    egresses.sort_by(|one, other| one.object.name.cmp(&other.object.name));
+    for Placed { object: egress, origin } in egresses {
+        let named = egress
+            .node
+            .as_ref()
+            .map(|name| named_node(cluster, name, &origin))
+            .transpose()?;
+        let holding = egress
+            .addresses
+            .iter()
+            .find_map(|&address| match cluster.holder(address) {
+                Some(Holder::Node(node)) => Some(node),
+                _ => None,
+            });
+        let node = named.or(holding);
+        for &address in &egress.addresses {
+            match (node, cluster.holder(address)) {
+                // Several Egresses may share an address, and it may be the node's own.
+                (Some(node), Some(Holder::Node(holder))) if holder == node => {}
+                (Some(node), _) => hold(cluster, &[address], Holder::Node(node), &origin)?,
+                (None, _) => {}
+            }
+        }
+        let place = cluster.egresses.len();
+        for pod in &mut cluster.pods {
+            let applies = cluster
+                .policies
+                .is_selected(pod.policy_id, &egress.namespaces, &egress.pods);
+            if applies && pod.egress.is_none() && !egress.addresses.is_empty() {
+                pod.egress = Some(place);
+            }
+        }
+        cluster.egresses.push(EgressRecord { egress, node });
+    }
+    Ok(())
+}
+
+fn named_node(cluster: &Cluster, name: &NodeName, origin: &Origin) -> Result<NodeId, BadInput> {
+    cluster.node_id(name).ok_or_else(|| {
+        origin.error(
+            "status.egressNode",
+            Problem::NotFound {
+                kind: "Node",
+                name: name.to_string(),
+                remedy: "add the Node object, or correct the name".into(),
+            },
+        )
+    })
 }
 
 /// A gateway has the first address of each range, or the first behind it that isn't a Pod's: not every CNI keeps the

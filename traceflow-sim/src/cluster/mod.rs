@@ -20,7 +20,7 @@ use traceflow_core::input::{BadInput, Text};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::{IpFamily, MacAddress};
 
-use crate::model::{Node, Pod, Service};
+use crate::model::{Egress, Node, Pod, Service};
 use crate::objects::{LoadError, Objects, Unmodelled};
 use crate::policy::{self, PolicyIndex};
 
@@ -46,6 +46,8 @@ pub struct Cluster {
     pub(crate) nodes: Vec<NodeRecord>,
     pub(crate) pods: Vec<PodRecord>,
     pub(crate) services: Vec<ServiceRecord>,
+    /// In the order of their names.
+    pub(crate) egresses: Vec<EgressRecord>,
     node_names: HashMap<NodeName, NodeId>,
     pod_names: HashMap<ObjectName, PodId>,
     service_names: HashMap<ObjectName, ServiceId>,
@@ -95,6 +97,16 @@ pub(crate) struct PodRecord {
     pub(crate) mac: Option<MacAddress>,
     /// By which the policies know it.
     pub(crate) policy_id: policy::PodId,
+    /// The place in [`Cluster::egresses`] of the one that applies to it.
+    pub(crate) egress: Option<usize>,
+}
+
+/// An Egress with what follows from it.
+#[derive(Debug)]
+pub(crate) struct EgressRecord {
+    pub(crate) egress: Egress,
+    /// The node that has its addresses; `None` if none has.
+    pub(crate) node: Option<NodeId>,
 }
 
 /// A Service with its endpoints.
@@ -191,7 +203,16 @@ impl Cluster {
     /// Whether the address is the node's own or its gateway's.
     pub(crate) fn is_own_address(&self, node: NodeId, address: IpAddr) -> bool {
         let record = self.node_record(node);
-        record.node.addresses.contains(&address) || record.gateways.contains(&address)
+        let is_egress_address = || self.holder(address) == Some(Holder::Node(node));
+        record.node.addresses.contains(&address) || record.gateways.contains(&address) || is_egress_address()
+    }
+
+    /// The Egress of a Pod, with its address of this family.
+    pub(crate) fn egress_of(&self, pod: PodId, family: IpFamily) -> Option<(&EgressRecord, IpAddr)> {
+        let record = &self.egresses[self.pod_record(pod).egress?];
+        let mut addresses = record.egress.addresses.iter();
+        let address = addresses.find(|address| IpFamily::of(**address) == family)?;
+        Some((record, *address))
     }
 
     /// The address of the node's gateway port.

@@ -7,7 +7,7 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 
 use super::metadata::Metadata;
-use super::{Objects, Origin, Placed, Unmodelled};
+use super::{Objects, Origin, Placed, Unmodelled, egress};
 use crate::policy::antrea::{AntreaPolicy, Group, GroupName, Reading, Tier};
 
 pub(super) const API_GROUP: &str = "crd.antrea.io";
@@ -110,6 +110,19 @@ impl Objects {
         match Group::read(name, object)? {
             Reading::Modelled(object) => self.groups.push(Placed { object, origin }),
             Reading::Beyond(field) => self.beyond(kind, metadata, field),
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_egress(
+        &mut self,
+        object: &Field<'_>,
+        metadata: Metadata,
+        mut origin: Origin,
+    ) -> Result<(), BadInput> {
+        match egress::read(object, &metadata, &mut origin)? {
+            Reading::Modelled(object) => self.egresses.push(Placed { object, origin }),
+            Reading::Beyond(field) => self.beyond("Egress", metadata, field),
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Kubernetes objects from YAML or JSON: what `kubectl get -o yaml` prints, or bare manifests as people write them.
 //!
-//! Nodes, Namespaces, Pods, Services, EndpointSlices, NetworkPolicies and Antrea's policies with their Tiers and groups
-//! are read, one by one or in lists (`List`, `PodList`); objects of other kinds are kept by name only
+//! Nodes, Namespaces, Pods, Services, EndpointSlices, NetworkPolicies, Antrea's policies with their Tiers and groups, and
+//! its Egresses are read, one by one or in lists (`List`, `PodList`); objects of other kinds are kept by name only
 //! ([`Objects::unmodelled`]). Fields that don't decide a
 //! packet's path are passed over, as `kubectl` dumps have hundreds of them.
 
 mod antrea;
+mod egress;
 mod endpoint_slice;
 mod metadata;
 mod node;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use traceflow_core::input::{BadInput, Documents, Field, Place, Problem, Text};
 use traceflow_core::names::ObjectName;
 
-use crate::model::{EndpointSlice, Namespace, Node, Pod, Service};
+use crate::model::{Egress, EndpointSlice, Namespace, Node, Pod, Service};
 use crate::policy::NetworkPolicy;
 use crate::policy::antrea::{AntreaPolicy, Group, Tier};
 
@@ -52,6 +53,7 @@ pub struct Objects {
     pub(crate) policies: Vec<Placed<NetworkPolicy>>,
     pub(crate) antrea_policies: Vec<Placed<AntreaPolicy>>,
     pub(crate) tiers: Vec<Placed<Tier>>,
+    pub(crate) egresses: Vec<Placed<Egress>>,
     pub(crate) groups: Vec<Placed<Group>>,
     pub(crate) unmodelled: Vec<Unmodelled>,
 }
@@ -178,6 +180,7 @@ impl Objects {
                 ("NetworkPolicy", "networking.k8s.io") => Self::read_policy,
                 ("ClusterNetworkPolicy", antrea::API_GROUP) => Self::read_cluster_network_policy,
                 ("NetworkPolicy", antrea::API_GROUP) => Self::read_antrea_network_policy,
+                ("Egress", antrea::API_GROUP) => Self::read_egress,
                 ("Tier", antrea::API_GROUP) => Self::read_tier,
                 ("ClusterGroup", antrea::API_GROUP) => Self::read_cluster_group,
                 ("Group", antrea::API_GROUP) => Self::read_group,
@@ -296,9 +299,10 @@ impl TypeMeta {
             ("Node" | "Namespace" | "Pod" | "Service" | "List", "") => "v1",
             ("EndpointSlice", "discovery.k8s.io") => "discovery.k8s.io/v1",
             ("NetworkPolicy", "networking.k8s.io") => "networking.k8s.io/v1",
-            ("NetworkPolicy" | "ClusterNetworkPolicy" | "Tier" | "ClusterGroup" | "Group", antrea::API_GROUP) => {
-                antrea::API_VERSION
-            }
+            (
+                "NetworkPolicy" | "ClusterNetworkPolicy" | "Tier" | "ClusterGroup" | "Group" | "Egress",
+                antrea::API_GROUP,
+            ) => antrea::API_VERSION,
             _ => return Ok(()),
         };
         match object.optional("apiVersion")? {

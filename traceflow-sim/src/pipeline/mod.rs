@@ -6,6 +6,7 @@
 
 mod classification;
 mod conntrack;
+mod egress;
 mod load_balancer;
 mod memory;
 mod network_policy;
@@ -30,7 +31,7 @@ pub(crate) use packet::Tuple;
 
 /// The stages of a node's pipeline, in the order in which a packet passes them. A stage that doesn't concern the
 /// packet lets it through without an observation.
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     classification::classify,
     spoof_guard::check_source,
     conntrack::look_up,
@@ -38,6 +39,7 @@ const STAGES: [Stage; 10] = [
     network_policy::apply_egress_rules,
     network_policy::apply_egress_default,
     routing::find_exit,
+    egress::take_egress,
     network_policy::apply_ingress_rules,
     network_policy::apply_ingress_default,
     output::put_out,

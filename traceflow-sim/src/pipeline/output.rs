@@ -18,6 +18,11 @@ pub(super) fn put_out(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
             seen.tunnel_dst_ip = passage.cluster.node_record(node).node.addresses.first().copied();
             (seen, Outcome::ToTunnel(node))
         }
+        Some(Exit::EgressNode { node, address }) => {
+            let mut seen = seen(Action::Forwarded);
+            seen.tunnel_dst_ip = Some(address);
+            (seen, Outcome::ToTunnel(node))
+        }
         Some(Exit::Outside) | None => (seen(Action::ForwardedOutOfNetwork), Outcome::Outside),
     };
     passage.observe(seen);

@@ -18,6 +18,8 @@ pub(super) enum Exit {
     Node,
     /// By the tunnel to another node.
     Tunnel(NodeId),
+    /// By the tunnel to the node that has an Egress address, to which the tunnel leads.
+    EgressNode { node: NodeId, address: IpAddr },
     /// By the gateway port, out of the observed network.
     Outside,
 }

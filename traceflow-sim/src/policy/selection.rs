@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::antrea::{AntreaPeer, AntreaPolicy, Candidate};
 use super::index::{PodId, PolicyIndex};
 use super::indexed_pod::IndexedPod;
-use super::{Direction, IpBlock, NetworkPolicy, PolicyPeer};
+use super::{Direction, IpBlock, LabelSelector, NetworkPolicy, PolicyPeer};
 use crate::model::Pod;
 
 impl PolicyIndex {
@@ -86,6 +86,13 @@ impl PolicyIndex {
     ) -> impl Iterator<Item = (&Arc<AntreaPolicy>, usize)> {
         let rules = self.pod(pod).map_or(&[][..], |pod| pod.antrea_rules(direction));
         rules.iter().map(|bound| (&bound.policy, bound.place))
+    }
+
+    /// Whether selectors select this Pod: one for its namespace's labels, and one for its own.
+    pub fn is_selected(&self, pod: PodId, namespaces: &LabelSelector, pods: &LabelSelector) -> bool {
+        self.pod(pod).is_some_and(|pod| {
+            pod.is_selectable() && namespaces.selects(pod.namespace_labels()) && pods.selects(&pod.object().labels)
+        })
     }
 
     /// The Pod of this id.

@@ -5,6 +5,7 @@
 mod agreement;
 mod antrea_policies;
 mod demo;
+mod egress;
 mod ends;
 mod explain;
 mod faults;

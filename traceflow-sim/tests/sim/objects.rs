@@ -429,12 +429,12 @@ fn an_address_of_a_pod_that_finished_may_be_anothers() {
 #[test]
 fn other_kinds_are_remembered() {
     let mut objects = Objects::default();
-    let text = "{apiVersion: crd.antrea.io/v1beta1, kind: Egress, metadata: {name: out}}";
-    objects.read(&Text::new("egress.yaml", text)).unwrap();
+    let text = "{apiVersion: crd.antrea.io/v1beta1, kind: ExternalIPPool, metadata: {name: out}}";
+    objects.read(&Text::new("pool.yaml", text)).unwrap();
     let cluster = Cluster::new(objects).unwrap();
     assert_eq!(
         cluster.unmodelled()[0].to_string(),
-        "Egress default/out (crd.antrea.io/v1beta1)"
+        "ExternalIPPool default/out (crd.antrea.io/v1beta1)"
     );
 }
 

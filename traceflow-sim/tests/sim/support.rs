@@ -370,6 +370,9 @@ fn line(observation: &Observation) -> String {
             "networkPolicyRule",
             observation.network_policy_rule.as_ref().map(ToString::to_string),
         ),
+        ("egress", observation.egress.as_ref().map(ToString::to_string)),
+        ("egressIP", observation.egress_ip.map(|address| address.to_string())),
+        ("egressNode", observation.egress_node.as_ref().map(ToString::to_string)),
     ];
     for (key, value) in details {
         if let Some(value) = value {

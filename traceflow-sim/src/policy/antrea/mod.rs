@@ -25,6 +25,7 @@ mod tier;
 pub use group::{Group, GroupMembers, GroupName};
 pub use object::{AntreaPeer, AntreaPolicy, AntreaRule, AppliedTo, PeerNamespaces, Priority, RuleAction, RuleTraffic};
 pub(super) use order::BoundRule;
+pub(crate) use read::{Beyond, read_selector};
 pub(super) use store::{AntreaStore, Candidate};
 pub use tier::{BASELINE_TIER, DEFAULT_TIER, Tier, TierPriorities};
 

@@ -16,11 +16,11 @@ use crate::policy::{Direction, IpBlock, LabelSelector, PolicyPort};
 
 /// The first field that is valid and not modelled.
 #[derive(Debug, Default)]
-pub(super) struct Beyond(Option<Arc<str>>);
+pub(crate) struct Beyond(Option<Arc<str>>);
 
 impl Beyond {
     /// Takes note of those of these fields that are there.
-    pub(super) fn note_any(&mut self, parent: &Field<'_>, keys: &[&str]) -> Result<(), BadInput> {
+    pub(crate) fn note_any(&mut self, parent: &Field<'_>, keys: &[&str]) -> Result<(), BadInput> {
         for key in keys {
             if let Some(field) = parent.optional(key)? {
                 self.note(&field);
@@ -33,7 +33,7 @@ impl Beyond {
         self.0.get_or_insert_with(|| field.path().into());
     }
 
-    pub(super) fn reading<T>(self, object: T) -> Reading<T> {
+    pub(crate) fn reading<T>(self, object: T) -> Reading<T> {
         match self.0 {
             None => Reading::Modelled(object),
             Some(field) => Reading::Beyond(field),
@@ -415,7 +415,7 @@ fn read_source_ports(port: &Field<'_>) -> Result<Option<RangeInclusive<u16>>, Ba
     Ok(Some(first..=last))
 }
 
-pub(super) fn read_selector(parent: &Field<'_>, key: &str) -> Result<Option<LabelSelector>, BadInput> {
+pub(crate) fn read_selector(parent: &Field<'_>, key: &str) -> Result<Option<LabelSelector>, BadInput> {
     let selector = parent.optional(key)?;
     selector.map(|selector| LabelSelector::read(&selector)).transpose()
 }
