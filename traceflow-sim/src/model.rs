@@ -57,11 +57,16 @@ pub struct Pod {
     pub ready: bool,
     /// Whether it was told to go: `metadata.deletionTimestamp` is set.
     pub terminating: bool,
+    /// `spec.serviceAccountName`: in its own namespace, `default` where nothing is said.
+    pub service_account: Arc<str>,
     /// `spec.containers[].ports[]` of all its containers (and of init containers that keep running).
     pub ports: Vec<ContainerPort>,
 }
 
 impl Pod {
+    /// The account of Pods that name none.
+    pub const DEFAULT_SERVICE_ACCOUNT: &str = "default";
+
     /// Whether it holds its addresses: a Pod that ended has given them back.
     pub fn is_alive(&self) -> bool {
         !matches!(&*self.phase, "Succeeded" | "Failed")

@@ -18,6 +18,7 @@ fn pod(name: &str, address: [u8; 4]) -> Pod {
         phase: "Running".into(),
         ready: true,
         terminating: false,
+        service_account: Pod::DEFAULT_SERVICE_ACCOUNT.into(),
         ports: Vec::new(),
     }
 }

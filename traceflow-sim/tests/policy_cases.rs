@@ -240,6 +240,7 @@ fn read_pod(name: ObjectName, pod: &Field<'_>) -> Result<Pod, BadInput> {
         phase: phase.unwrap_or_else(|| "Running".into()),
         ready: true,
         terminating: false,
+        service_account: Pod::DEFAULT_SERVICE_ACCOUNT.into(),
         ports: ports.collect::<Result<_, _>>()?,
     })
 }

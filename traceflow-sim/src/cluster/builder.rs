@@ -140,6 +140,7 @@ impl ClusterBuilder {
             phase: "Running".into(),
             ready: true,
             terminating: false,
+            service_account: Pod::DEFAULT_SERVICE_ACCOUNT.into(),
             ports: Vec::new(),
         })
     }
@@ -266,6 +267,13 @@ impl ClusterBuilder {
     pub fn host_network(mut self) -> Self {
         let changed = self.last_pod().map(|pod| pod.host_network = true);
         self.require("host_network", changed, "a Pod")
+    }
+
+    /// The last Pod runs as this ServiceAccount of its namespace.
+    #[must_use]
+    pub fn service_account(mut self, name: &str) -> Self {
+        let changed = self.last_pod().map(|pod| pod.service_account = name.into());
+        self.require("service_account", changed, "a Pod")
     }
 
     /// The last Pod is not ready.

@@ -27,7 +27,7 @@ fn beyond_namespace(policy: &AntreaPolicy, groups: &HashMap<&GroupName, &Group>)
     let namespace = policy.name.namespace.as_ref()?;
     let (path, _) = applied_to(policy).find(|(_, subject)| match subject {
         AppliedTo::Group(name) => groups.get(name).is_some_and(|group| reaches_out(group, groups)),
-        AppliedTo::Pods { .. } => false,
+        AppliedTo::Pods { .. } | AppliedTo::ServiceAccount(_) => false,
     })?;
     Some(Unmodelled {
         api_version: ANTREA_API_VERSION.into(),

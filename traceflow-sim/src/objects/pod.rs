@@ -24,11 +24,13 @@ pub(super) fn read(object: &Field<'_>, metadata: Metadata, origin: &mut Origin) 
         phase: "Running".into(),
         ready: true,
         terminating: metadata.terminating,
+        service_account: Pod::DEFAULT_SERVICE_ACCOUNT.into(),
         ports: Vec::new(),
     };
     if let Some(spec) = object.optional("spec")? {
         pod.node = node(&spec, origin)?;
         pod.host_network = host_network(&spec)?;
+        pod.service_account = service_account(&spec)?.unwrap_or(pod.service_account);
         pod.ports = ports(&spec)?;
     }
     if let Some(status) = object.optional("status")? {
@@ -51,6 +53,15 @@ fn node(spec: &Field<'_>, origin: &mut Origin) -> Result<Option<NodeName>, BadIn
 
 fn host_network(spec: &Field<'_>) -> Result<bool, BadInput> {
     spec.optional("hostNetwork")?.map_or(Ok(false), |field| field.boolean())
+}
+
+/// An empty name is none, as for the API.
+fn service_account(spec: &Field<'_>) -> Result<Option<Arc<str>>, BadInput> {
+    let name = spec
+        .optional("serviceAccountName")?
+        .map(|field| field.string())
+        .transpose()?;
+    Ok(name.filter(|name| !name.is_empty()))
 }
 
 fn phase(status: &Field<'_>) -> Result<Option<Arc<str>>, BadInput> {

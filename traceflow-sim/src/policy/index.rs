@@ -44,6 +44,7 @@ pub struct PodId(u32);
 ///     phase: "Running".into(),
 ///     ready: true,
 ///     terminating: false,
+///     service_account: Pod::DEFAULT_SERVICE_ACCOUNT.into(),
 ///     ports: vec![],
 /// });
 /// index.insert_policy(NetworkPolicy {
@@ -340,6 +341,7 @@ mod tests {
             phase: "Running".into(),
             ready: true,
             terminating: false,
+            service_account: Pod::DEFAULT_SERVICE_ACCOUNT.into(),
             ports: Vec::new(),
         }
     }

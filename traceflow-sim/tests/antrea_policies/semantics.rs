@@ -339,6 +339,39 @@ spec:
 }
 
 #[test]
+fn a_service_account_stands_for_the_pods_that_run_as_it() {
+    check(
+        "
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {name: accounts}
+spec:
+  priority: 1
+  ingress:
+  - action: Allow
+    name: builders
+    appliedTo: [{serviceAccount: {namespace: prod, name: default}}]
+    from: [{serviceAccount: {namespace: prod, name: build}}]
+  - action: Drop
+    name: rest
+    appliedTo: [{serviceAccount: {namespace: prod, name: default}}]
+",
+        &[
+            "ingress prod/db from prod/web TCP/80",
+            "ingress prod/db from dev/client TCP/80",
+            "ingress prod/web from prod/db TCP/80",
+            "ingress web from prod/web TCP/80",
+        ],
+        expect![[r#"
+            ingress prod/db from prod/web TCP/80: allowed by AntreaClusterNetworkPolicy:accounts[builders]
+            ingress prod/db from dev/client TCP/80: dropped by AntreaClusterNetworkPolicy:accounts[rest]
+            ingress prod/web from prod/db TCP/80: not isolated
+            ingress web from prod/web TCP/80: not isolated
+        "#]],
+    );
+}
+
+#[test]
 fn a_group_with_a_namespace_is_its_own() {
     check(
         "

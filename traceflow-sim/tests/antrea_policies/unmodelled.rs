@@ -48,11 +48,6 @@ fn a_policy_with_a_part_that_is_not_modelled_is_listed_with_that_part() {
         ),
         (
             rest,
-            "ingress: [{action: Drop, from: [{serviceAccount: {name: a, namespace: b}}]}]",
-            "ingress[0].from[0].serviceAccount",
-        ),
-        (
-            rest,
             "ingress: [{action: Drop, from: [{nodeSelector: {}}]}]",
             "ingress[0].from[0].nodeSelector",
         ),

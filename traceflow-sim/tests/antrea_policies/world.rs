@@ -6,7 +6,7 @@ use traceflow_sim::Cluster;
 use traceflow_sim::policy::{Access, Decision, Denial, Direction, Exempt, Peer, PolicyIndex};
 
 /// `default` has `web` and `client`, `prod` (env: prod, team: blue) has `web` and `db`, `dev` (env: dev, team: blue) has
-/// `client`; all Pods are labelled `app: NAME`. Service `prod/store` selects `app: db`.
+/// `client`; all Pods are labelled `app: NAME`, and `prod/web` and `dev/client` run as `build`. Service `prod/store` selects `app: db`.
 pub(crate) const CLUSTER: &str = "
 apiVersion: v1
 kind: Namespace
@@ -31,7 +31,7 @@ status: {phase: Running, podIP: 10.244.0.11}
 apiVersion: v1
 kind: Pod
 metadata: {name: web, namespace: prod, labels: {app: web}}
-spec: {nodeName: a}
+spec: {nodeName: a, serviceAccountName: build}
 status: {phase: Running, podIP: 10.244.0.12}
 ---
 apiVersion: v1
@@ -43,7 +43,7 @@ status: {phase: Running, podIP: 10.244.0.13}
 apiVersion: v1
 kind: Pod
 metadata: {name: client, namespace: dev, labels: {app: client}}
-spec: {nodeName: a}
+spec: {nodeName: a, serviceAccountName: build}
 status: {phase: Running, podIP: 10.244.0.14}
 ---
 apiVersion: v1

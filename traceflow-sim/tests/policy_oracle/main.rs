@@ -210,6 +210,7 @@ fn read_pod(pod: &PodObject) -> Pod {
         phase: pod.phase.into(),
         ready: true,
         terminating: false,
+        service_account: Pod::DEFAULT_SERVICE_ACCOUNT.into(),
         ports: pod.ports.iter().map(read_port).collect(),
     }
 }

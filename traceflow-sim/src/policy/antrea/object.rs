@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
 
@@ -132,6 +133,8 @@ pub enum AppliedTo {
     /// The Pods of a group. For a `NetworkPolicy` they must be of its own namespace; a cluster lists one whose group may have
     /// others as [not modelled](crate::Unmodelled).
     Group(GroupName),
+    /// `serviceAccount`: the Pods that run as this ServiceAccount; for a `ClusterNetworkPolicy` only.
+    ServiceAccount(ObjectName),
 }
 
 /// The other end of a connection; several entries of `from` or `to` add up.
@@ -147,6 +150,8 @@ pub enum AntreaPeer {
     },
     /// The members of a group.
     Group(GroupName),
+    /// `serviceAccount`: the Pods that run as this ServiceAccount; for a `ClusterNetworkPolicy` only.
+    ServiceAccount(ObjectName),
     /// Addresses.
     IpBlock(IpBlock),
 }

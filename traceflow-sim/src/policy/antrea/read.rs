@@ -228,7 +228,7 @@ impl Reader {
     }
 
     fn applied_to_entry(&mut self, entry: &Field<'_>) -> Result<AppliedTo, BadInput> {
-        const OTHERS: &[&str] = &["externalEntitySelector", "serviceAccount", "service", "nodeSelector"];
+        const OTHERS: &[&str] = &["externalEntitySelector", "service", "nodeSelector"];
         entry.only(&[
             "podSelector",
             "namespaceSelector",
@@ -239,13 +239,16 @@ impl Reader {
             "nodeSelector",
         ])?;
         self.beyond.note_any(entry, OTHERS)?;
+        if let Some(account) = self.service_account(entry)? {
+            return Ok(AppliedTo::ServiceAccount(account));
+        }
         let (pods, namespaces) = self.selectors(entry)?;
         match (self.group(entry)?, pods, namespaces) {
             (Some(group), None, None) => Ok(AppliedTo::Group(group)),
             (Some(_), ..) => Err(group_beside_selectors(entry)?),
             (None, None, None) if !has_any(entry, OTHERS)? => Err(entry.error(Problem::Invalid {
                 found: "an entry that selects nobody is not valid".to_owned(),
-                expected: "podSelector, namespaceSelector or group".into(),
+                expected: "podSelector, namespaceSelector, group or serviceAccount".into(),
             })),
             (None, pods, namespaces) => Ok(AppliedTo::Pods {
                 namespaces: match &self.namespace {
@@ -259,7 +262,7 @@ impl Reader {
     }
 
     fn peer(&mut self, peer: &Field<'_>) -> Result<AntreaPeer, BadInput> {
-        const OTHERS: &[&str] = &["externalEntitySelector", "fqdn", "serviceAccount", "nodeSelector"];
+        const OTHERS: &[&str] = &["externalEntitySelector", "fqdn", "nodeSelector"];
         peer.only(&[
             "ipBlock",
             "podSelector",
@@ -273,6 +276,9 @@ impl Reader {
             "scope",
         ])?;
         self.beyond.note_any(peer, OTHERS)?;
+        if let Some(account) = self.service_account(peer)? {
+            return Ok(AntreaPeer::ServiceAccount(account));
+        }
         self.scope(peer)?;
         let pods = read_selector(peer, "podSelector")?;
         let namespaces = self.peer_namespaces(peer)?;
@@ -290,7 +296,7 @@ impl Reader {
             }),
             (None, None) => Err(peer.error(Problem::Invalid {
                 found: "a peer that names nobody is not valid".to_owned(),
-                expected: "podSelector, namespaceSelector, namespaces, group or ipBlock".into(),
+                expected: "podSelector, namespaceSelector, namespaces, group, serviceAccount or ipBlock".into(),
             })),
             (Some(block), _) => Err(block.error(Problem::Conflict {
                 what: "ipBlock can't stand beside another way to name the peer".into(),
@@ -353,6 +359,26 @@ impl Reader {
             }));
         }
         Ok((read_selector(entry, "podSelector")?, namespaces))
+    }
+
+    /// "It cannot be used with any other fields" (Antrea's page on policies).
+    fn service_account(&self, entry: &Field<'_>) -> Result<Option<ObjectName>, BadInput> {
+        let Some(account) = entry.optional("serviceAccount")? else {
+            return Ok(None);
+        };
+        if self.namespace.is_some() {
+            return Err(account.error(Problem::Conflict {
+                what: "serviceAccount is for ClusterNetworkPolicies".into(),
+                remedy: "use podSelector".into(),
+            }));
+        }
+        if entry.only(&["serviceAccount"]).is_err() {
+            return Err(account.error(Problem::Conflict {
+                what: "serviceAccount can't stand beside anything else".into(),
+                remedy: "make them two entries".into(),
+            }));
+        }
+        Ok(Some(namespaced_name(&account)?))
     }
 
     /// A namespaced policy names groups of its own namespace, a cluster-wide one ClusterGroups.

@@ -130,6 +130,7 @@ impl AntreaStore {
             }
             // Addresses of a group don't make it apply to who has them.
             AppliedTo::Group(name) => self.is_member(name, None, Some(pod)),
+            AppliedTo::ServiceAccount(account) => runs_as(account, pod),
         }
     }
 
@@ -144,6 +145,7 @@ impl AntreaStore {
         match peer {
             AntreaPeer::IpBlock(block) => candidate.address.is_some_and(|address| block.contains(address)),
             AntreaPeer::Group(name) => self.is_member(name, candidate.address, candidate.pod),
+            AntreaPeer::ServiceAccount(account) => candidate.pod.is_some_and(|pod| runs_as(account, pod)),
             AntreaPeer::Pods { namespaces, pods } => candidate.pod.is_some_and(|pod| {
                 pods.selects(&pod.object().labels) && is_in_peer_namespaces(namespaces, policy, subject, pod)
             }),
@@ -154,7 +156,7 @@ impl AntreaStore {
     pub(in crate::policy) fn blocks<'a>(&'a self, peer: &'a AntreaPeer) -> Vec<&'a IpBlock> {
         match peer {
             AntreaPeer::IpBlock(block) => vec![block],
-            AntreaPeer::Pods { .. } => Vec::new(),
+            AntreaPeer::Pods { .. } | AntreaPeer::ServiceAccount(_) => Vec::new(),
             AntreaPeer::Group(name) => match self.groups.get(name).map(|group| &group.members) {
                 Some(GroupMembers::Groups(children)) => {
                     let children = self.children(children).into_iter();
@@ -217,6 +219,12 @@ fn direct_blocks(members: &GroupMembers) -> &[IpBlock] {
         GroupMembers::Addresses(blocks) => blocks,
         _ => &[],
     }
+}
+
+/// Whether the Pod runs as this ServiceAccount.
+fn runs_as(account: &ObjectName, pod: &IndexedPod) -> bool {
+    let pod = pod.object();
+    pod.name.namespace == account.namespace && pod.service_account == account.name
 }
 
 /// Whether the Pod is in a namespace that the selector selects; without one, in this namespace.
