@@ -8,7 +8,8 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 use traceflow_core::packet::Protocol;
 use traceflow_sim::policy::antrea::{
-    AntreaPeer, AntreaPolicy, AntreaRule, AppliedTo, PeerNamespaces, Priority, RuleAction, RuleTraffic,
+    AntreaPeer, AntreaPolicy, AntreaRule, AppliedTo, Group, GroupMembers, GroupName, PeerNamespaces, Priority,
+    RuleAction, RuleTraffic,
 };
 use traceflow_sim::policy::{
     Access, Decision, Denial, Direction, IpBlock, LabelSelector, NetworkPolicy, Peer, PolicyPort, PortSet, Rule,
@@ -41,6 +42,22 @@ enum Named {
     },
     /// 10.244.0.8/29: all Pods, and the first of the strangers.
     Block,
+    /// The group `friends`, by its children: the Pods with app `x`, and the second of the strangers.
+    Friends,
+    /// The Pods of this namespace that run as `even`: those with app `x`.
+    Account(usize),
+}
+
+/// Whom a policy applies to, or each of its rules.
+#[derive(Debug, Clone)]
+enum Applied {
+    Pods {
+        app: Option<usize>,
+        color: Option<&'static str>,
+    },
+    /// The group `friends`; its addresses don't count.
+    Friends,
+    Account(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +79,9 @@ struct RuleText {
 struct PolicyText {
     tier: usize,
     priority: u8,
-    applied_app: Option<usize>,
-    applied_color: Option<&'static str>,
+    applied: Applied,
+    /// Whether every rule says whom it applies to, instead of the policy.
+    by_rule: bool,
     ingress: bool,
     rules: Vec<RuleText>,
 }
@@ -88,6 +106,17 @@ fn named() -> impl Strategy<Value = Named> {
         1 => Just(Named::Everybody),
         4 => (proptest::option::of(0..APPS.len()), place).prop_map(|(app, namespaces)| Named::Pods { app, namespaces }),
         1 => Just(Named::Block),
+        1 => Just(Named::Friends),
+        1 => (0..NAMESPACES.len()).prop_map(Named::Account),
+    ]
+}
+
+fn applied() -> impl Strategy<Value = Applied> {
+    let color = proptest::option::of(prop_oneof![Just("red"), Just("blue")]);
+    prop_oneof![
+        4 => (proptest::option::of(0..APPS.len()), color).prop_map(|(app, color)| Applied::Pods { app, color }),
+        1 => Just(Applied::Friends),
+        1 => (0..NAMESPACES.len()).prop_map(Applied::Account),
     ]
 }
 
@@ -106,20 +135,20 @@ fn policy() -> impl Strategy<Value = PolicyText> {
     (
         0..TIERS.len(),
         1..4u8,
-        proptest::option::of(0..APPS.len()),
-        proptest::option::of(prop_oneof![Just("red"), Just("blue")]),
+        applied(),
+        any::<bool>(),
         any::<bool>(),
         proptest::collection::vec(rule, 1..4),
     )
-        .prop_map(|(tier, priority, applied_app, applied_color, ingress, mut rules)| {
+        .prop_map(|(tier, priority, applied, by_rule, ingress, mut rules)| {
             if TIERS[tier] == "baseline" {
                 rules.retain(|rule| rule.action != RuleAction::Pass);
             }
             PolicyText {
                 tier,
                 priority,
-                applied_app,
-                applied_color,
+                applied,
+                by_rule,
                 ingress,
                 rules,
             }
@@ -195,7 +224,11 @@ fn cluster(policies: &[PolicyText], kubernetes: &[KubernetesText]) -> Cluster {
         builder = builder
             .pod(&name, "node")
             .label("app", APPS[app])
+            .service_account(if app == 0 { "even" } else { "odd" })
             .address(&pod_address(number).to_string());
+    }
+    for group in groups() {
+        builder = builder.object(Object::Group(group));
     }
     for (number, text) in policies.iter().enumerate() {
         builder = builder.object(Object::AntreaPolicy(antrea_policy(number, text)));
@@ -206,11 +239,57 @@ fn cluster(policies: &[PolicyText], kubernetes: &[KubernetesText]) -> Cluster {
     builder.build().unwrap()
 }
 
+fn group_name(name: &str) -> GroupName {
+    GroupName {
+        namespace: None,
+        name: name.into(),
+    }
+}
+
+fn groups() -> [Group; 3] {
+    let stranger = IpBlock::new("192.0.2.1/32".parse().unwrap(), Vec::new()).unwrap();
+    let pods = GroupMembers::Pods {
+        namespaces: Some(LabelSelector::default()),
+        pods: app_selector(Some(0)),
+    };
+    let children = ["xs", "strangers"].map(group_name).into();
+    [
+        ("xs", pods),
+        ("strangers", GroupMembers::Addresses(vec![stranger])),
+        ("friends", GroupMembers::Groups(children)),
+    ]
+    .map(|(name, members)| Group {
+        name: group_name(name),
+        members,
+    })
+}
+
+fn account(namespace: usize) -> ObjectName {
+    ObjectName::new(NAMESPACES[namespace].0, "even")
+}
+
+fn applied_to(applied: &Applied) -> AppliedTo {
+    match applied {
+        Applied::Pods { app, color } => AppliedTo::Pods {
+            namespaces: Some(LabelSelector::labels(color.map(|color| ("color", color)))),
+            pods: app_selector(*app),
+        },
+        Applied::Friends => AppliedTo::Group(group_name("friends")),
+        Applied::Account(namespace) => AppliedTo::ServiceAccount(account(*namespace)),
+    }
+}
+
 fn app_selector(app: Option<usize>) -> LabelSelector {
     LabelSelector::labels(app.map(|app| ("app", APPS[app])))
 }
 
 fn antrea_policy(number: usize, text: &PolicyText) -> AntreaPolicy {
+    let applied = vec![applied_to(&text.applied)];
+    let (of_policy, of_rule) = if text.by_rule {
+        (Vec::new(), applied)
+    } else {
+        (applied, Vec::new())
+    };
     let rules = text.rules.iter().enumerate().map(|(place, rule)| AntreaRule {
         name: Some(format!("rule-{place}").into()),
         action: rule.action,
@@ -223,7 +302,7 @@ fn antrea_policy(number: usize, text: &PolicyText) -> AntreaPolicy {
             })
             .into_iter()
             .collect(),
-        applied_to: Vec::new(),
+        applied_to: of_rule.clone(),
     });
     let (ingress, egress) = if text.ingress {
         (rules.collect(), Vec::new())
@@ -234,10 +313,7 @@ fn antrea_policy(number: usize, text: &PolicyText) -> AntreaPolicy {
         name: PolicyRef::antrea_cluster(format!("p{number}")),
         tier: TIERS[text.tier].into(),
         priority: Priority::new(text.priority.into()).unwrap(),
-        applied_to: vec![AppliedTo::Pods {
-            namespaces: Some(LabelSelector::labels(text.applied_color.map(|color| ("color", color)))),
-            pods: app_selector(text.applied_app),
-        }],
+        applied_to: of_policy,
         ingress,
         egress,
     }
@@ -249,6 +325,8 @@ fn peers(named: &Named) -> Vec<AntreaPeer> {
         Named::Block => vec![AntreaPeer::IpBlock(
             IpBlock::new("10.244.0.8/29".parse().unwrap(), Vec::new()).unwrap(),
         )],
+        Named::Friends => vec![AntreaPeer::Group(group_name("friends"))],
+        Named::Account(namespace) => vec![AntreaPeer::ServiceAccount(account(*namespace))],
         Named::Pods { app, namespaces } => vec![AntreaPeer::Pods {
             namespaces: match namespaces {
                 Where::All => PeerNamespaces::Selected(LabelSelector::default()),
@@ -360,10 +438,13 @@ fn oracle(policies: &[PolicyText], kubernetes: &[KubernetesText], question: Ques
 
 fn applies(policy: &PolicyText, subject: usize) -> bool {
     let (namespace, app) = pod_of(subject);
-    policy.applied_app.is_none_or(|wanted| wanted == app)
-        && policy
-            .applied_color
-            .is_none_or(|color| NAMESPACES[namespace].1 == color)
+    match &policy.applied {
+        Applied::Pods { app: wanted, color } => {
+            wanted.is_none_or(|wanted| wanted == app) && color.is_none_or(|color| NAMESPACES[namespace].1 == color)
+        }
+        Applied::Friends => app == 0,
+        Applied::Account(wanted) => (namespace, app) == (*wanted, 0),
+    }
 }
 
 fn names(named: &Named, question: Question) -> bool {
@@ -376,6 +457,9 @@ fn names(named: &Named, question: Question) -> bool {
             let [a, b, c, d] = address.octets();
             (a, b, c) == (10, 244, 0) && (8..16).contains(&d)
         }
+        Named::Friends if question.peer >= PODS => question.peer == PODS + 1,
+        Named::Friends => pod_of(question.peer).1 == 0,
+        Named::Account(namespace) => question.peer < PODS && pod_of(question.peer) == (*namespace, 0),
         Named::Pods { app, namespaces } => {
             if question.peer >= PODS {
                 return false;
