@@ -244,6 +244,11 @@ pub enum DropReason {
     InvalidConnectionState,
     /// The port that the packet would leave by is down.
     PortDown,
+    /// The packet is longer than what the way takes, and may not be cut.
+    MtuExceeded {
+        /// The longest that is taken, in bytes of the IP packet.
+        mtu: u16,
+    },
     /// A reason that a backend brought, as a phrase without full stop.
     Other(Arc<str>),
 }
@@ -275,6 +280,7 @@ impl fmt::Display for DropReason {
             Self::NoEgressNode { egress } => write!(f, "no node has the address of Egress {egress}"),
             Self::InvalidConnectionState => f.write_str("connection tracking calls the packet invalid"),
             Self::PortDown => f.write_str("the output port is down"),
+            Self::MtuExceeded { mtu } => write!(f, "the packet is longer than the {mtu} bytes that the way takes"),
             Self::Other(phrase) => f.write_str(phrase),
         }
     }

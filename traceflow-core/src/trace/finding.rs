@@ -69,6 +69,7 @@ fn hint(expected: &Observation, observed: &Observation) -> &'static str {
             ": are the policies realised there in this order?"
         }
         _ if expected.component == Component::Lb => ": is the Service realised there?",
+        _ if expected.component == Component::Egress => ": is the Egress realised there?",
         _ => "",
     }
 }
@@ -116,7 +117,28 @@ fn write_deed(f: &mut fmt::Formatter<'_>, seen: &Observation) -> fmt::Result {
             Some(address) => write!(f, "sent it on by the tunnel to {address}"),
             None => f.write_str("sent it on"),
         },
+        (Action::ForwardedToEgressNode, _) => {
+            f.write_str("sent it to the node of its Egress address")?;
+            write_egress(f, seen)
+        }
+        (Action::MarkedForSnat, _) => {
+            f.write_str("marked it to leave under its Egress address")?;
+            write_egress(f, seen)
+        }
         (action, component) => write!(f, "reported {component} {action}"),
+    }
+}
+
+fn write_egress(f: &mut fmt::Formatter<'_>, seen: &Observation) -> fmt::Result {
+    let known = [
+        seen.egress_ip.map(|address| address.to_string()),
+        seen.egress_node.as_ref().map(|node| format!("on {node}")),
+    ];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    if known.is_empty() {
+        Ok(())
+    } else {
+        write!(f, " ({})", known.join(" "))
     }
 }
 
@@ -214,7 +236,7 @@ fn within(
     verdict: &Verdict,
 ) -> Option<(Option<Observation>, Option<Observation>)> {
     let (end, seen) = (predicted.observations.last()?, hop.observations.last()?);
-    if let Some(parted) = rules_that_differ(predicted, hop) {
+    if let Some(parted) = rules_that_differ(predicted, hop).or_else(|| egress_that_differs(predicted, hop)) {
         return Some(parted);
     }
     if same_fate(end, seen) {
@@ -225,13 +247,19 @@ fn within(
     if cut_off {
         return Some((Some(end.clone()), None));
     }
-    let chosen = |hop: &Hop| hop.observations.iter().find(|seen| endpoint(seen).is_some()).cloned();
-    let (expected_choice, choice) = (chosen(predicted), chosen(hop));
-    if expected_choice.is_some() != choice.is_some() && !is_denial(seen) {
-        return Some((
-            expected_choice.or_else(|| Some(end.clone())),
-            choice.or_else(|| Some(seen.clone())),
-        ));
+    if !is_denial(seen) {
+        let turns: [fn(&Observation) -> bool; 2] = [
+            |seen| endpoint(seen).is_some(),
+            |seen| seen.component == Component::Egress && !is_denial(seen),
+        ];
+        for is_turn in turns {
+            let turn = |hop: &Hop| hop.observations.iter().find(|seen| is_turn(seen)).cloned();
+            let (expected, observed) = (turn(predicted), turn(hop));
+            if expected.is_some() != observed.is_some() {
+                let or = |turn: Option<Observation>, last: &Observation| Some(turn.unwrap_or_else(|| last.clone()));
+                return Some((or(expected, end), or(observed, seen)));
+            }
+        }
     }
     let expected = match (is_denial(end), is_denial(seen)) {
         (false, true) => counterpart(&predicted.observations, seen).unwrap_or(end),
@@ -255,6 +283,20 @@ fn rules_that_differ(predicted: &Hop, hop: &Hop) -> Option<(Option<Observation>,
     })
 }
 
+/// The Egress by which the packet leaves, at another node or under another address.
+fn egress_that_differs(predicted: &Hop, hop: &Hop) -> Option<(Option<Observation>, Option<Observation>)> {
+    let of = |hop: &Hop| {
+        hop.observations
+            .iter()
+            .find(|seen| seen.component == Component::Egress)
+            .cloned()
+    };
+    let (expected, seen) = (of(predicted)?, of(hop)?);
+    let differs = known_and_other(&expected.egress_ip, &seen.egress_ip)
+        || known_and_other(&expected.egress_node, &seen.egress_node);
+    differs.then_some((Some(expected), Some(seen)))
+}
+
 fn is_ordered(seen: &Observation) -> bool {
     let policy = seen.network_policy.as_ref();
     policy.is_some_and(|policy| policy.kind != PolicyKind::K8sNetworkPolicy)
@@ -272,8 +314,10 @@ fn counterpart<'a>(predicted: &'a [Observation], denial: &Observation) -> Option
     };
     predicted.iter().find(|expected| {
         expected.component == denial.component
-            && (expected.component != Component::NetworkPolicy
-                || egress(&expected.component_info) == egress(&denial.component_info))
+            && match expected.component {
+                Component::NetworkPolicy => egress(&expected.component_info) == egress(&denial.component_info),
+                _ => expected.component_info == denial.component_info,
+            }
     })
 }
 

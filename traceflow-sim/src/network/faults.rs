@@ -1,7 +1,14 @@
 //! What can be broken.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use traceflow_core::names::ObjectName;
+use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation};
+
+use crate::cluster::Cluster;
+use crate::pipeline::{Outcome, Passed};
 
 /// What is broken at one node. The default is nothing.
 ///
@@ -34,6 +41,29 @@ pub struct NodeFaults {
     pub repeat_reports: u32,
     /// What goes wrong with packets that this node puts into a tunnel.
     pub tunnel: TunnelFault,
+    /// The longest IP packet, in bytes, that this node puts into a tunnel; `None` is no limit.
+    pub tunnel_mtu: Option<u16>,
+    /// The Pods of this node whose ports are down.
+    pub ports_down: BTreeSet<ObjectName>,
+}
+
+impl NodeFaults {
+    /// What becomes of a packet that would leave the node so.
+    pub(super) fn at_output(&self, cluster: &Cluster, passed: &mut Passed) {
+        let reason = match passed.outcome {
+            Outcome::ToPod(pod) if self.ports_down.contains(&cluster.pod_record(pod).pod.name) => DropReason::PortDown,
+            Outcome::ToTunnel(_) => match self.tunnel_mtu {
+                Some(mtu) if passed.packet.length > u32::from(mtu) => DropReason::MtuExceeded { mtu },
+                _ => return,
+            },
+            _ => return,
+        };
+        // The last observation is that it was put out.
+        passed.observations.pop();
+        let dropped = Observation::new(Component::Forwarding, Action::Dropped).at(ComponentInfo::Output);
+        passed.observations.push(dropped.because(reason));
+        passed.outcome = Outcome::Dropped;
+    }
 }
 
 /// What a tunnel does to packets.

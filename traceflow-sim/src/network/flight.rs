@@ -90,7 +90,8 @@ impl Flight<'_> {
             endpoint: None,
             lenient: false,
         };
-        let passed = pass(&self.fabric.cluster, entering);
+        let mut passed = pass(&self.fabric.cluster, entering);
+        node.faults.at_output(&self.fabric.cluster, &mut passed);
         self.hand_over(passed.outcome);
         let (planter, lifetime) = match self.sender {
             Sender::Workload => {
