@@ -8,6 +8,7 @@ mod demo;
 mod egress;
 mod ends;
 mod explain;
+mod fault_catalogue;
 mod faults;
 mod findings;
 mod live;
