@@ -65,6 +65,7 @@
 //! - **NetworkPolicy** to the letter of its API; what that leaves open is decided as Antrea decides it ([`policy`]).
 //! - **Antrea's own policies** with tiers, priorities, groups, and rules that allow, drop, reject or pass
 //!   ([`policy::antrea`]).
+//! - **Traffic modes**: encap, noEncap, hybrid and WireGuard ([`model::TrafficMode`]).
 //! - **Egress**: what a Pod sends out of the cluster leaves by the node that has its Egress address.
 //! - **Why not**: [`Cluster::explain`] lists every rule that blocks a packet, with the smallest change that lets it through
 //!   ([`explain`]).

@@ -27,6 +27,30 @@ pub struct Node {
     pub pod_cidrs: Vec<IpNet>,
 }
 
+/// How packets of Pods go from node to node: Antrea's `trafficEncapMode` and `trafficEncryptionMode`.
+///
+/// | mode | between nodes | what the sender's node reports |
+/// |---|---|---|
+/// | `Encap` | Geneve tunnel | Forwarded, with the tunnel's other end |
+/// | `NoEncap` | routed by the gateway | Forwarded, without one |
+/// | `Hybrid` | routed in one subnet, else by tunnel | one or the other |
+/// | `WireGuard` | by the gateway into an encrypted tunnel | Forwarded, with the other node's address |
+///
+/// What leaves the cluster is ForwardedOutOfNetwork in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TrafficMode {
+    /// `encap`: by tunnel, always.
+    #[default]
+    Encap,
+    /// `noEncap`: the network between the nodes knows where Pods are.
+    NoEncap,
+    /// `hybrid`: as `NoEncap` between nodes of one subnet, as `Encap` between others. What a subnet is stands in no object: a
+    /// /24 of IPv4, a /64 of IPv6.
+    Hybrid,
+    /// `encap` with `trafficEncryptionMode: wireGuard`.
+    WireGuard,
+}
+
 /// A `Namespace`. Kubernetes gives each the label `kubernetes.io/metadata.name`; loading adds it where it is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {

@@ -173,7 +173,7 @@ pub(crate) fn walk<'a>(
             after_gap: false,
         });
         match next {
-            ControlFlow::Continue(next) => (node, arrival, packet) = (next, Arrival::Tunnel, passed.packet),
+            ControlFlow::Continue(next) => (node, arrival, packet) = (next, Arrival::Peer, passed.packet),
             ControlFlow::Break(verdict) => return Prediction::new(hops, verdict),
         }
     }
@@ -184,7 +184,7 @@ pub(crate) fn next(node: &NodeName, outcome: Outcome, last: Option<&Observation>
     let node = node.clone();
     let reason = || last.and_then(|observation| observation.reason.clone());
     ControlFlow::Break(match outcome {
-        Outcome::ToTunnel(next) => return ControlFlow::Continue(next),
+        Outcome::ToPeer(next) => return ControlFlow::Continue(next),
         Outcome::ToPod(_) | Outcome::ToNode => Verdict::Delivered { node },
         Outcome::Outside => Verdict::LeftNetwork { node },
         Outcome::Dropped => Verdict::Dropped { node, reason: reason() },

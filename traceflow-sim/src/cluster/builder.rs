@@ -11,7 +11,7 @@ use traceflow_core::packet::Protocol;
 
 use super::Cluster;
 use crate::model::{
-    ContainerPort, Egress, EndpointSlice, Labels, Namespace, Node, Pod, Service, ServicePort, TargetPort,
+    ContainerPort, Egress, EndpointSlice, Labels, Namespace, Node, Pod, Service, ServicePort, TargetPort, TrafficMode,
 };
 use crate::objects::{DEFAULT_NAMESPACE, Objects, Origin, Placed};
 use crate::policy::NetworkPolicy;
@@ -343,6 +343,13 @@ impl ClusterBuilder {
     pub fn headless(mut self) -> Self {
         let changed = self.last_service().map(|service| service.headless = true);
         self.require("headless", changed, "a Service")
+    }
+
+    /// Packets go from node to node so.
+    #[must_use]
+    pub fn traffic_mode(mut self, mode: TrafficMode) -> Self {
+        self.objects.mode = Some(mode);
+        self
     }
 
     /// Chooses Service endpoints by this seed.

@@ -23,6 +23,7 @@ pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
     completion::complete(&mut objects)?;
     let mut cluster = Cluster {
         seed: 0,
+        mode: objects.mode.unwrap_or_default(),
         nodes: Vec::new(),
         pods: Vec::new(),
         services: Vec::new(),

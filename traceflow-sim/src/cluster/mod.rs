@@ -20,7 +20,7 @@ use traceflow_core::input::{BadInput, Text};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::{IpFamily, MacAddress};
 
-use crate::model::{Egress, Node, Pod, Service};
+use crate::model::{Egress, Node, Pod, Service, TrafficMode};
 use crate::objects::{LoadError, Objects, Unmodelled};
 use crate::policy::{self, PolicyIndex};
 
@@ -43,6 +43,7 @@ pub(crate) use endpoints::{Backend, Backends};
 #[derive(Debug)]
 pub struct Cluster {
     pub(crate) seed: u64,
+    mode: TrafficMode,
     pub(crate) nodes: Vec<NodeRecord>,
     pub(crate) pods: Vec<PodRecord>,
     pub(crate) services: Vec<ServiceRecord>,
@@ -165,6 +166,22 @@ impl Cluster {
         self
     }
 
+    /// How packets of Pods go from node to node.
+    pub fn traffic_mode(&self) -> TrafficMode {
+        self.mode
+    }
+
+    /// Where the tunnel ends that leads from one node to another; `None` if they are routed.
+    pub(crate) fn tunnel_end(&self, from: NodeId, to: NodeId) -> Option<IpAddr> {
+        let first = |node| self.node_record(node).node.addresses.first().copied();
+        let end = first(to)?;
+        match self.mode {
+            TrafficMode::Encap | TrafficMode::WireGuard => Some(end),
+            TrafficMode::NoEncap => None,
+            TrafficMode::Hybrid => Some(end).filter(|end| first(from).is_none_or(|own| !in_one_subnet(own, *end))),
+        }
+    }
+
     pub(crate) fn holder(&self, address: IpAddr) -> Option<Holder> {
         self.holders.get(&address).copied()
     }
@@ -229,4 +246,9 @@ impl Cluster {
         let addresses = &self.node_record(node).node.addresses;
         addresses.iter().any(|&address| IpFamily::of(address) == family)
     }
+}
+
+fn in_one_subnet(one: IpAddr, other: IpAddr) -> bool {
+    let subnet = |address: IpAddr| IpNet::new(address, if address.is_ipv4() { 24 } else { 64 });
+    subnet(one).is_ok_and(|subnet| subnet.contains(&other))
 }

@@ -18,7 +18,7 @@ pub(super) fn answer(
         Outcome::ToPod(pod) => Arrival::Pod { pod, mac: None },
         // From the node itself, or from outside by the node that the packet left by.
         Outcome::ToNode | Outcome::Outside => Arrival::Gateway,
-        Outcome::ToTunnel(_) | Outcome::Dropped | Outcome::Rejected => return None,
+        Outcome::ToPeer(_) | Outcome::Dropped | Outcome::Rejected => return None,
     };
     let mut random = lock(&fabric.random);
     let packet = WirePacket {

@@ -52,7 +52,7 @@ impl NodeFaults {
     pub(super) fn at_output(&self, cluster: &Cluster, passed: &mut Passed) {
         let reason = match passed.outcome {
             Outcome::ToPod(pod) if self.ports_down.contains(&cluster.pod_record(pod).pod.name) => DropReason::PortDown,
-            Outcome::ToTunnel(_) => match self.tunnel_mtu {
+            Outcome::ToPeer(_) => match self.tunnel_mtu {
                 Some(mtu) if passed.packet.length > u32::from(mtu) => DropReason::MtuExceeded { mtu },
                 _ => return,
             },

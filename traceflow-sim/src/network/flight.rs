@@ -69,7 +69,7 @@ impl Flight<'_> {
                 TunnelFault::EatsMarks => marks.clear(),
                 TunnelFault::EatsPackets => return self.lost(hops, next),
             }
-            (node, arrival, packet) = (next, Arrival::Tunnel, passed.packet);
+            (node, arrival, packet) = (next, Arrival::Peer, passed.packet);
         }
     }
 
@@ -95,7 +95,7 @@ impl Flight<'_> {
         self.hand_over(passed.outcome);
         let (planter, lifetime) = match self.sender {
             Sender::Workload => {
-                let taken = node.matching(&packet, passed.tracked, arrival == Arrival::Tunnel, now);
+                let taken = node.matching(&packet, passed.tracked, arrival == Arrival::Peer, now);
                 marks.extend(
                     taken
                         .into_iter()

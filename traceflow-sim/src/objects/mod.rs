@@ -6,6 +6,7 @@
 //! packet's path are passed over, as `kubectl` dumps have hundreds of them.
 
 mod antrea;
+mod antrea_config;
 mod egress;
 mod endpoint_slice;
 mod metadata;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use traceflow_core::input::{BadInput, Documents, Field, Place, Problem, Text};
 use traceflow_core::names::ObjectName;
 
-use crate::model::{Egress, EndpointSlice, Namespace, Node, Pod, Service};
+use crate::model::{Egress, EndpointSlice, Namespace, Node, Pod, Service, TrafficMode};
 use crate::policy::NetworkPolicy;
 use crate::policy::antrea::{AntreaPolicy, Group, Tier};
 
@@ -54,6 +55,8 @@ pub struct Objects {
     pub(crate) antrea_policies: Vec<Placed<AntreaPolicy>>,
     pub(crate) tiers: Vec<Placed<Tier>>,
     pub(crate) egresses: Vec<Placed<Egress>>,
+    /// What Antrea's configuration says.
+    pub(crate) mode: Option<TrafficMode>,
     pub(crate) groups: Vec<Placed<Group>>,
     pub(crate) unmodelled: Vec<Unmodelled>,
 }
@@ -172,6 +175,7 @@ impl Objects {
     fn read_single(&mut self, text: &Text, object: &Field<'_>, meta: &TypeMeta) -> Result<(), BadInput> {
         let read: fn(&mut Self, &Field<'_>, Metadata, Origin) -> Result<(), BadInput> =
             match (&*meta.kind, meta.group()) {
+                ("ConfigMap", "") if antrea_config::is_it(object) => Self::read_antrea_config,
                 ("Node", "") => Self::read_node,
                 ("Namespace", "") => Self::read_namespace,
                 ("Pod", "") => Self::read_pod,
@@ -202,6 +206,11 @@ impl Objects {
     fn read_node(&mut self, object: &Field<'_>, metadata: Metadata, mut origin: Origin) -> Result<(), BadInput> {
         let object = node::read(object, metadata, &mut origin)?;
         self.nodes.push(Placed { object, origin });
+        Ok(())
+    }
+
+    fn read_antrea_config(&mut self, object: &Field<'_>, _: Metadata, _: Origin) -> Result<(), BadInput> {
+        self.mode = antrea_config::read(object)?;
         Ok(())
     }
 

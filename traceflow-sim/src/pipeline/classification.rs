@@ -8,7 +8,7 @@ use super::{Arrival, Outcome, Passage};
 
 /// A packet from another node was received; one from a port of this node goes on to the spoof guard.
 pub(super) fn classify(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
-    if passage.entering.arrival == Arrival::Tunnel {
+    if passage.entering.arrival == Arrival::Peer {
         passage.observe(Observation::new(Component::Forwarding, Action::Received).at(ComponentInfo::Classification));
     }
     ControlFlow::Continue(())

@@ -23,7 +23,7 @@ pub(crate) struct Chosen {
 /// Translates a packet to a Service's address to one of its endpoints. Packets of known connections were translated
 /// before, with their connection; a headless Service has no address.
 pub(super) fn choose_endpoint(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
-    if passage.tracked || passage.entering.arrival == Arrival::Tunnel {
+    if passage.tracked || passage.entering.arrival == Arrival::Peer {
         return ControlFlow::Continue(());
     }
     let Some(Holder::Service(service)) = passage.cluster.holder(passage.packet.destination) else {

@@ -55,8 +55,8 @@ pub(crate) enum Arrival {
     Pod { pod: PodId, mac: Option<MacAddress> },
     /// By the gateway port: from the node itself, or from outside.
     Gateway,
-    /// By the tunnel, from another node.
-    Tunnel,
+    /// From another node, by tunnel or route.
+    Peer,
 }
 
 /// Where a packet goes from a node.
@@ -66,8 +66,8 @@ pub(crate) enum Outcome {
     ToPod(PodId),
     /// To this node itself.
     ToNode,
-    /// By the tunnel to another node.
-    ToTunnel(NodeId),
+    /// To another node, by tunnel or route.
+    ToPeer(NodeId),
     /// Out of the observed network.
     Outside,
     /// Nowhere.

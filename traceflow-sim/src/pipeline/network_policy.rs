@@ -14,7 +14,7 @@ use crate::policy::{Access, Decision, Denial, Direction, Peer};
 pub(super) fn apply_egress_rules(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
     match passage.entering.arrival {
         Arrival::Pod { pod, .. } => apply_rules(passage, pod, &EGRESS),
-        Arrival::Gateway | Arrival::Tunnel => ControlFlow::Continue(()),
+        Arrival::Gateway | Arrival::Peer => ControlFlow::Continue(()),
     }
 }
 

@@ -13,15 +13,15 @@ pub(super) fn put_out(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
     let (seen, outcome) = match passage.exit {
         Some(Exit::Pod(pod)) => (seen(Action::Delivered), Outcome::ToPod(pod)),
         Some(Exit::Node) => (seen(Action::Delivered), Outcome::ToNode),
-        Some(Exit::Tunnel(node)) => {
+        Some(Exit::Peer(node)) => {
             let mut seen = seen(Action::Forwarded);
-            seen.tunnel_dst_ip = passage.cluster.node_record(node).node.addresses.first().copied();
-            (seen, Outcome::ToTunnel(node))
+            seen.tunnel_dst_ip = passage.cluster.tunnel_end(passage.entering.node, node);
+            (seen, Outcome::ToPeer(node))
         }
         Some(Exit::EgressNode { node, address }) => {
             let mut seen = seen(Action::Forwarded);
             seen.tunnel_dst_ip = Some(address);
-            (seen, Outcome::ToTunnel(node))
+            (seen, Outcome::ToPeer(node))
         }
         Some(Exit::Outside) | None => (seen(Action::ForwardedOutOfNetwork), Outcome::Outside),
     };

@@ -16,8 +16,8 @@ pub(super) enum Exit {
     Pod(PodId),
     /// By the gateway port, to the node itself.
     Node,
-    /// By the tunnel to another node.
-    Tunnel(NodeId),
+    /// To another node, as the traffic mode has it.
+    Peer(NodeId),
     /// By the tunnel to the node that has an Egress address, to which the tunnel leads.
     EgressNode { node: NodeId, address: IpAddr },
     /// By the gateway port, out of the observed network.
@@ -27,9 +27,9 @@ pub(super) enum Exit {
 /// Sets the exit. A node is a router to what comes from or goes to another machine, so the TTL drops by one there; Pods
 /// of one node, and a Pod and its own node, are neighbours.
 pub(super) fn find_exit(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
-    let from_elsewhere = passage.entering.arrival == Arrival::Tunnel;
+    let from_elsewhere = passage.entering.arrival == Arrival::Peer;
     let exit = match exit(passage) {
-        Ok(Exit::Tunnel(_)) if from_elsewhere => Err(DropReason::UnknownDestination),
+        Ok(Exit::Peer(_)) if from_elsewhere => Err(DropReason::UnknownDestination),
         exit => exit,
     };
     match exit {
@@ -60,11 +60,11 @@ fn exit(passage: &Passage<'_>) -> Result<Exit, DropReason> {
     match passage.cluster.holder(destination) {
         Some(Holder::Pod(pod)) => match passage.cluster.pod_record(pod).node {
             Some(home) if home == node => Ok(Exit::Pod(pod)),
-            Some(home) => Ok(Exit::Tunnel(home)),
+            Some(home) => Ok(Exit::Peer(home)),
             None => Err(DropReason::UnknownDestination),
         },
         Some(Holder::Gateway(home)) if home == node => Ok(Exit::Node),
-        Some(Holder::Gateway(home)) => Ok(Exit::Tunnel(home)),
+        Some(Holder::Gateway(home)) => Ok(Exit::Peer(home)),
         Some(Holder::Node(home)) if home == node => Ok(Exit::Node),
         Some(Holder::Node(_)) => Ok(Exit::Outside),
         Some(Holder::Service(_)) => Err(DropReason::NoRoute),
@@ -76,7 +76,7 @@ fn exit(passage: &Passage<'_>) -> Result<Exit, DropReason> {
 fn unheld(passage: &Passage<'_>, node: NodeId, destination: IpAddr) -> Result<Exit, DropReason> {
     match passage.cluster.node_of_range(destination) {
         Some(home) if home == node => Err(DropReason::UnknownDestination),
-        Some(home) => Ok(Exit::Tunnel(home)),
+        Some(home) => Ok(Exit::Peer(home)),
         None if !leads_outside(destination) => Err(DropReason::NoRoute),
         None if passage.cluster.has_family(node, IpFamily::of(destination)) => Ok(Exit::Outside),
         None => Err(DropReason::NoRoute),

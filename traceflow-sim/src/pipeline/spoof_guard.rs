@@ -9,7 +9,7 @@ use super::{Arrival, Outcome, Passage};
 /// A Pod may send from its own IP and MAC addresses only. What comes in by the gateway was checked by the node.
 pub(super) fn check_source(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
     match passage.entering.arrival {
-        Arrival::Tunnel => return ControlFlow::Continue(()),
+        Arrival::Peer => return ControlFlow::Continue(()),
         Arrival::Pod { pod, mac } => {
             let sender = passage.cluster.pod_record(pod);
             let own_mac = mac.is_none() || mac == sender.mac;

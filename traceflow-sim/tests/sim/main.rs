@@ -16,3 +16,4 @@ mod objects;
 mod services;
 mod support;
 mod tracers;
+mod traffic_modes;
