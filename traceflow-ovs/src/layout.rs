@@ -53,8 +53,8 @@ pub struct Stage {
     pub name: String,
     /// What it means if the packet passes none of the later ones.
     pub end: End,
-    /// What packets have that went on from here through a group: groups undo what their buckets wrote, so that the guard
-    /// register doesn't show it.
+    /// What packets have that went on from here in a way that the guard register doesn't show: through a group, which undoes
+    /// what its buckets wrote, or through connection tracking, behind which another pass begins.
     pub unless: Option<Match>,
 }
 

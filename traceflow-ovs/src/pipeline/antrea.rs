@@ -95,6 +95,7 @@ impl Antrea {
             end,
             unless: match name {
                 "ServiceLB" => vec![condition(ENDPOINT_SELECTED, 1)],
+                "EgressDefaultRule" | "IngressDefaultRule" => vec![forked()],
                 _ => Vec::new(),
             },
             optional,
@@ -140,6 +141,15 @@ fn exits() -> Vec<ExitDescription> {
         exit("Output", &[to_agent], ExitKind::Copy),
         exit("EndpointDNAT", &[condition(NO_ENDPOINT, 1)], ExitKind::Refusal),
     ]
+}
+
+/// A rule of the Baseline tier that allows a packet commits its connection and goes on behind that, as a fork of the packet;
+/// what is left of the pass knows no connection any more (`+trk` of ct_state(7)), which every packet here has known.
+fn forked() -> Condition {
+    Condition {
+        bits: Subfield::new(Field::NXM_NX_CT_STATE, 5, 1),
+        value: 0,
+    }
 }
 
 fn by_port() -> Condition {

@@ -52,7 +52,7 @@ pub struct StageDescription {
     pub role: Role,
     /// What it means if it is the last.
     pub end: End,
-    /// What packets have that went on from here through a group, as [`Stage::unless`].
+    /// What packets have that went on from here all the same, as [`Stage::unless`].
     pub unless: Vec<Condition>,
     /// Whether there are switches without it.
     pub optional: bool,

@@ -271,7 +271,8 @@ fn wide_register(field: &Input<'_>) -> Result<Field, BadInput> {
     }
 }
 
-/// `reg4[16..18]`, `reg4[16]` or `reg4`; the marks of the packet and of its connection, `pkt_mark` and `ct_mark`, likewise.
+/// `reg4[16..18]`, `reg4[16]` or `reg4`; the marks of the packet and of its connection, `pkt_mark` and `ct_mark`, and the
+/// connection's state, `ct_state`, likewise.
 fn read_bits(text: &str) -> Option<Subfield> {
     let (name, range) = match text.strip_suffix(']') {
         Some(text) => text.split_once('[').map(|(name, range)| (name, Some(range)))?,
@@ -280,6 +281,7 @@ fn read_bits(text: &str) -> Option<Subfield> {
     let field = match name {
         "pkt_mark" => Field::NXM_NX_PKT_MARK,
         "ct_mark" => Field::NXM_NX_CT_MARK,
+        "ct_state" => Field::NXM_NX_CT_STATE,
         _ => Field::register(read_register(name)?),
     };
     let (first, last): (u16, u16) = match range {
@@ -337,6 +339,13 @@ mod tests {
             Some(Condition {
                 bits: Subfield::new(Field::NXM_NX_CT_MARK, 7, 1),
                 value: 1
+            })
+        );
+        assert_eq!(
+            read("ct_state[5]=0"),
+            Some(Condition {
+                bits: Subfield::new(Field::NXM_NX_CT_STATE, 5, 1),
+                value: 0
             })
         );
         assert_eq!(

@@ -5,6 +5,7 @@
     reason = "a fabric of ours that doesn't work should stop the test"
 )]
 
+mod antrea_policies;
 mod bounds;
 mod carrier;
 mod conformance;
