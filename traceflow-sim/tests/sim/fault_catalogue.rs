@@ -508,7 +508,7 @@ async fn the_true_cause_comes_first() {
         let (said, _) = fault.said().await;
         let hit = said.first().is_some_and(|first| first.contains(fault.first));
         let place = said.iter().position(|words| words.contains(fault.first));
-        let rank = place.map_or("-".to_owned(), |place| (place + 1).to_string());
+        let rank = place.map_or_else(|| "-".to_owned(), |place| (place + 1).to_string());
         let _ = writeln!(
             table,
             "{rank:>2}  {:<52}{}",
