@@ -130,6 +130,8 @@ pub struct Service {
     pub name: ObjectName,
     /// `spec.clusterIPs`, at most one per family.
     pub cluster_ips: Vec<IpAddr>,
+    /// `spec.externalIPs` and the addresses of its load balancer (`status.loadBalancer.ingress[].ip`).
+    pub external_ips: Vec<IpAddr>,
     /// `spec.clusterIP: None` or `type: ExternalName`: it has no address of its own, and never gets one.
     pub headless: bool,
     /// `spec.ports`, in their order.
@@ -140,6 +142,10 @@ pub struct Service {
     pub affinity: Option<Duration>,
     /// `spec.internalTrafficPolicy: Local`: only endpoints on the sender's node are used.
     pub local_only: bool,
+    /// `spec.externalTrafficPolicy: Local`: for what comes from outside to one of its external addresses or to a node port,
+    /// only endpoints on the node where it comes in are used. What Pods send there is none of that: for them it is the same
+    /// as the cluster's own address, without `internalTrafficPolicy`.
+    pub external_local_only: bool,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready: bool,
 }
@@ -155,6 +161,8 @@ pub struct ServicePort {
     pub port: u16,
     /// `targetPort`; the same number as `port` where it was left out.
     pub target: TargetPort,
+    /// `nodePort`: the port of every node that leads here too; `None` if there is none.
+    pub node_port: Option<u16>,
 }
 
 /// Where a Service port leads to on the endpoint.

@@ -46,7 +46,8 @@ impl Entry {
     /// The same, where the Service that the packet is for chooses this endpoint; `None` if it can't.
     pub(crate) fn choosing(cluster: &Cluster, plan: &Plan, endpoint: IpAddr) -> Result<Option<Self>, Unpredictable> {
         let entry = Self::of(cluster, plan)?;
-        let can_choose = choosable(cluster, entry.node, &entry.packet).any(|backend| backend.address == endpoint);
+        let can_choose =
+            choosable(cluster, entry.node, entry.arrival, &entry.packet).any(|backend| backend.address == endpoint);
         Ok(can_choose.then_some(Self {
             endpoint: Some(endpoint),
             ..entry
@@ -88,15 +89,22 @@ impl Entry {
             dscp: matching.dscp.unwrap_or(0),
             ip_flags: None,
             identification: 0,
-            transport: transport(cluster, matching, destination.address)?,
+            transport: transport(matching)?,
             sequence: 0,
         };
         let (node, arrival) = Self::place(cluster, source.address, destination.address)
             .ok_or_else(|| open("the model doesn't say where the packet enters"))?;
+        let packet = packet.captured();
+        // The source port matters to a Service that has several endpoints to choose from, and to nothing else.
+        if matching.source_port.is_none() && choosable(cluster, node, arrival, &packet).nth(1).is_some() {
+            return Err(open(
+                "the source port is left open, and the Service chooses its endpoint by it",
+            ));
+        }
         Ok(Self {
             node,
             arrival,
-            packet: packet.captured(),
+            packet,
             endpoint: None,
             lenient: false,
         })
@@ -192,12 +200,12 @@ pub(crate) fn next(node: &NodeName, outcome: Outcome, last: Option<&Observation>
     })
 }
 
-fn transport(cluster: &Cluster, matching: &FlowMatch, destination: IpAddr) -> Result<Transport, Unpredictable> {
+fn transport(matching: &FlowMatch) -> Result<Transport, Unpredictable> {
     let protocol = matching.protocol.ok_or_else(|| open("the protocol is left open"))?;
     let ports = || {
         let to = matching.destination_port;
         let to = to.ok_or_else(|| open("the destination port is left open"))?;
-        Ok((source_port(cluster, matching, protocol, destination, to)?, to))
+        Ok((matching.source_port.unwrap_or(ANY_SOURCE_PORT), to))
     };
     Ok(match protocol {
         Protocol::TCP => {
@@ -230,32 +238,6 @@ fn icmp(matching: &FlowMatch, echo_request: u8) -> IcmpHeader {
         id: 0,
         sequence: 0,
     }
-}
-
-/// The source port matters to a Service that has several endpoints to choose from, and to nothing else.
-fn source_port(
-    cluster: &Cluster,
-    matching: &FlowMatch,
-    protocol: Protocol,
-    destination: IpAddr,
-    port: u16,
-) -> Result<u16, Unpredictable> {
-    if let Some(known) = matching.source_port {
-        return Ok(known);
-    }
-    if let Some(Holder::Service(service)) = cluster.holder(destination) {
-        let record = cluster.service_record(service);
-        let offered = record.service.ports.iter().zip(&record.backends);
-        let backends = offered
-            .filter(|(offered, _)| (offered.protocol, offered.port) == (protocol, port))
-            .map(|(_, backends)| backends.of(IpFamily::of(destination)).len());
-        if backends.sum::<usize>() > 1 {
-            return Err(open(
-                "the source port is left open, and the Service chooses its endpoint by it",
-            ));
-        }
-    }
-    Ok(ANY_SOURCE_PORT)
 }
 
 /// The first of Linux' `net.ipv4.ip_local_port_range`.

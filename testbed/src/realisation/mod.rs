@@ -17,6 +17,8 @@
 //! before the load balancer sees it, and goes to an endpoint of the same node by way of the gateway. The userspace datapath
 //! translates no SCTP, calls protocols that it doesn't know invalid, and takes a segment with FIN and ACK for the first of
 //! a connection.
+//!
+//! Not realised: Egresses, external addresses and node ports of Services, and traffic modes other than encap.
 
 mod clause;
 mod flow;

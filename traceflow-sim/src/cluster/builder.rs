@@ -151,16 +151,19 @@ impl ClusterBuilder {
         self.object(Service {
             name: object_name(name),
             cluster_ips: Vec::new(),
+            external_ips: Vec::new(),
             headless: false,
             ports: vec![ServicePort {
                 name: None,
                 protocol: Protocol::TCP,
                 port,
                 target: TargetPort::Number(port),
+                node_port: None,
             }],
             selector: Labels::new(),
             affinity: None,
             local_only: false,
+            external_local_only: false,
             publish_not_ready: false,
         })
     }
@@ -329,6 +332,16 @@ impl ClusterBuilder {
     pub fn service_port(mut self, port: ServicePort) -> Self {
         let added = self.last_service().map(|service| service.ports.push(port));
         self.require("service_port", added, "a Service")
+    }
+
+    /// The last Service is reached from outside at this address, too.
+    #[must_use]
+    pub fn external_ip(mut self, address: &str) -> Self {
+        let Ok(address) = address.parse::<IpAddr>() else {
+            return self.invalid("external_ip", address, "an IPv4 or IPv6 address");
+        };
+        let added = self.last_service().map(|service| service.external_ips.push(address));
+        self.require("external_ip", added, "a Service")
     }
 
     /// Clients of the last Service stay with their endpoint for this long.

@@ -71,7 +71,13 @@ pub(super) fn address_twice(address: impl Display, origin: &Origin, holder: &str
 
 /// The field that holds an object's address: whichever of them was noted.
 fn address_field(origin: &Origin) -> String {
-    let known = ["status.podIP", "spec.clusterIP", "status.addresses", "egressIP"];
+    let known = [
+        "status.podIP",
+        "spec.clusterIP",
+        "status.addresses",
+        "egressIP",
+        "externalIPs",
+    ];
     let noted = known.into_iter().find(|field| origin.has(field));
     noted.unwrap_or("address").to_owned()
 }

@@ -13,7 +13,7 @@ use super::{
     Cluster, EgressRecord, Holder, NodeId, NodeRecord, PodId, PodRecord, ServiceId, ServiceRecord, check, completion,
     set_aside,
 };
-use crate::model::{Egress, Endpoint, Node, Pod};
+use crate::model::{Egress, Endpoint, Node, Pod, Service};
 use crate::objects::{Objects, Origin, Placed};
 use crate::policy::PolicyIndex;
 
@@ -27,6 +27,7 @@ pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
         nodes: Vec::new(),
         pods: Vec::new(),
         services: Vec::new(),
+        node_ports: HashMap::new(),
         egresses: Vec::new(),
         node_names: HashMap::new(),
         pod_names: HashMap::new(),
@@ -204,9 +205,27 @@ fn add_services(cluster: &mut Cluster, objects: Objects) -> Result<(), BadInput>
     {
         let id = ServiceId(index);
         cluster.service_names.insert(service.name.clone(), id);
-        let addresses = service.cluster_ips.clone();
+        let addresses = [&service.cluster_ips[..], &service.external_ips].concat();
+        add_node_ports(cluster, id, &service, &origin)?;
         cluster.services.push(ServiceRecord { service, backends });
         hold(cluster, &addresses, Holder::Service(id), &origin)?;
+    }
+    Ok(())
+}
+
+fn add_node_ports(cluster: &mut Cluster, id: ServiceId, service: &Service, origin: &Origin) -> Result<(), BadInput> {
+    for (place, port) in service.ports.iter().enumerate() {
+        let Some(number) = port.node_port else { continue };
+        if let Some((first, _)) = cluster.node_ports.insert((port.protocol, number), (id, place)) {
+            let other = &cluster.service_record(first).service.name;
+            return Err(origin.error(
+                "metadata.name",
+                Problem::Conflict {
+                    what: format!("Service {other} has the {} node port {number} too", port.protocol).into(),
+                    remedy: "give each its own".into(),
+                },
+            ));
+        }
     }
     Ok(())
 }

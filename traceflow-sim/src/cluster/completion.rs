@@ -95,7 +95,7 @@ impl Completion {
         let services = objects.services.iter().map(|service| &service.object);
         let mut taken: HashSet<IpAddr> = nodes.clone().flat_map(|node| node.addresses.iter().copied()).collect();
         taken.extend(pods.flat_map(|pod| pod.addresses.iter().chain(&pod.host_addresses).copied()));
-        taken.extend(services.flat_map(|service| service.cluster_ips.iter().copied()));
+        taken.extend(services.flat_map(|service| service.cluster_ips.iter().chain(&service.external_ips).copied()));
         let ranges: Vec<IpNet> = nodes.flat_map(|node| node.pod_cidrs.iter().copied()).collect();
         let given = taken.iter().copied().chain(ranges.iter().map(IpNet::addr));
         let families: BTreeSet<IpFamily> = given.map(IpFamily::of).collect();

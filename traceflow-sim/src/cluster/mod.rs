@@ -18,7 +18,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use traceflow_core::input::{BadInput, Text};
 use traceflow_core::names::{NodeName, ObjectName};
-use traceflow_core::packet::{IpFamily, MacAddress};
+use traceflow_core::packet::{IpFamily, MacAddress, Protocol};
 
 use crate::model::{Egress, Node, Pod, Service, TrafficMode};
 use crate::objects::{LoadError, Objects, Unmodelled};
@@ -47,6 +47,8 @@ pub struct Cluster {
     pub(crate) nodes: Vec<NodeRecord>,
     pub(crate) pods: Vec<PodRecord>,
     pub(crate) services: Vec<ServiceRecord>,
+    /// The ports of every node that lead to a Service's port.
+    pub(crate) node_ports: HashMap<(Protocol, u16), (ServiceId, usize)>,
     /// In the order of their names.
     pub(crate) egresses: Vec<EgressRecord>,
     node_names: HashMap<NodeName, NodeId>,

@@ -21,11 +21,13 @@ pub(super) fn read(object: &Field<'_>, metadata: Metadata, origin: &mut Origin) 
     Ok(Service {
         name: metadata.name,
         cluster_ips,
+        external_ips: external_addresses(object, &spec, origin)?,
         headless,
         ports: ports(&spec)?,
         selector: selector.as_ref().map(string_map).transpose()?.unwrap_or_default(),
         affinity: affinity(&spec)?,
-        local_only: is_local_only(&spec)?,
+        local_only: is_local_only(&spec, "internalTrafficPolicy")?,
+        external_local_only: is_local_only(&spec, "externalTrafficPolicy")?,
         publish_not_ready: match spec.optional("publishNotReadyAddresses")? {
             Some(field) => field.boolean()?,
             None => false,
@@ -58,6 +60,28 @@ fn addresses(spec: &Field<'_>, origin: &mut Origin) -> Result<(bool, Vec<IpAddr>
     Ok((false, addresses))
 }
 
+/// `externalIPs`, and what the load balancer was given; one with a host name only is no address of ours.
+fn external_addresses(object: &Field<'_>, spec: &Field<'_>, origin: &mut Origin) -> Result<Vec<IpAddr>, BadInput> {
+    let mut addresses = Vec::new();
+    let mut add = |field: &Field<'_>| {
+        let address = address(field)?;
+        origin.note(field);
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+        Ok::<(), BadInput>(())
+    };
+    spec.items("externalIPs")?.try_for_each(|field| add(&field))?;
+    if let Some(status) = object.optional("status")?
+        && let Some(balancer) = status.optional("loadBalancer")?
+    {
+        for ingress in balancer.items("ingress")? {
+            ingress.optional("ip")?.map_or(Ok(()), |field| add(&field))?;
+        }
+    }
+    Ok(addresses)
+}
+
 fn is_external_name(spec: &Field<'_>) -> Result<bool, BadInput> {
     let Some(field) = spec.optional("type")? else {
         return Ok(false);
@@ -69,8 +93,8 @@ fn is_external_name(spec: &Field<'_>) -> Result<bool, BadInput> {
     }
 }
 
-fn is_local_only(spec: &Field<'_>) -> Result<bool, BadInput> {
-    let Some(field) = spec.optional("internalTrafficPolicy")? else {
+fn is_local_only(spec: &Field<'_>, policy: &str) -> Result<bool, BadInput> {
+    let Some(field) = spec.optional(policy)? else {
         return Ok(false);
     };
     match &*field.string()? {
@@ -110,6 +134,11 @@ fn read_port(entry: &Field<'_>) -> Result<ServicePort, BadInput> {
         target: match entry.optional("targetPort")? {
             None => TargetPort::Number(number),
             Some(field) => target(&field, number)?,
+        },
+        node_port: match entry.optional("nodePort")? {
+            // The API server takes 0 for "not given".
+            Some(field) if field.node().value != Value::Integer(0) => Some(port(&field)?),
+            _ => None,
         },
     })
 }

@@ -20,75 +20,119 @@ pub(crate) struct Chosen {
     pub(super) remembered_for: Duration,
 }
 
-/// Translates a packet to a Service's address to one of its endpoints. Packets of known connections were translated
-/// before, with their connection; a headless Service has no address.
+/// Translates a packet to a Service to one of its endpoints. Packets of known connections were translated before, with
+/// their connection; a headless Service has no address.
 pub(super) fn choose_endpoint(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
-    if passage.tracked || passage.entering.arrival == Arrival::Peer {
+    if passage.tracked {
         return ControlFlow::Continue(());
     }
-    let Some(Holder::Service(service)) = passage.cluster.holder(passage.packet.destination) else {
-        return ControlFlow::Continue(());
+    let (cluster, node, arrival) = (passage.cluster, passage.entering.node, passage.entering.arrival);
+    let offer = match addressed(cluster, node, arrival, &passage.original) {
+        Addressed::Offer(offer) => offer,
+        Addressed::NoService => return ControlFlow::Continue(()),
+        Addressed::NoPort(service) => {
+            let service = cluster.service_record(service).service.name.clone();
+            return passage.drop_at(Component::Lb, DropReason::NoServicePort { service });
+        }
     };
-    let record = passage.cluster.service_record(service);
-    let Some(port) = listening_port(passage.cluster, &passage.original, service) else {
-        let service = record.service.name.clone();
-        return passage.drop_at(Component::Lb, DropReason::NoServicePort { service });
-    };
-    match choice(passage, service, port) {
+    match choice(passage, &offer) {
         Some(backend) => {
-            remember(passage, service, port, backend);
-            translate(passage, backend);
+            remember(passage, &offer, backend);
+            translate(passage, &offer, backend);
             ControlFlow::Continue(())
         }
-        None => refuse(passage, service, port),
+        None => refuse(passage, &offer),
     }
+}
+
+/// What a packet to a Service finds on a node.
+enum Addressed {
+    /// It isn't for a Service, or another node has chosen before.
+    NoService,
+    /// The Service doesn't listen on that port.
+    NoPort(ServiceId),
+    Offer(Offer),
+}
+
+/// A Service's port, as it is reached on a node.
+struct Offer {
+    service: ServiceId,
+    port: usize,
+    /// Only endpoints on this node are used.
+    only_on: Option<NodeId>,
+    /// It is reached from outside of the cluster, by one of its external addresses or a node port.
+    from_outside: bool,
+}
+
+/// A Service is reached by its own addresses, by its external ones, and by node ports at the addresses of the node where the
+/// packet is. `externalTrafficPolicy` is about what comes from outside only.
+fn addressed(cluster: &Cluster, node: NodeId, arrival: Arrival, tuple: &Tuple) -> Addressed {
+    let wanted = (tuple.protocol, tuple.destination_port);
+    let (service, port, external) = match cluster.holder(tuple.destination).filter(|_| arrival != Arrival::Peer) {
+        Some(Holder::Service(service)) => {
+            let object = &cluster.service_record(service).service;
+            let port = object
+                .ports
+                .iter()
+                .position(|port| (port.protocol, port.port) == wanted);
+            let Some(port) = port else {
+                return Addressed::NoPort(service);
+            };
+            (service, port, object.external_ips.contains(&tuple.destination))
+        }
+        Some(Holder::Node(own)) if own == node => match cluster.node_ports.get(&wanted) {
+            Some(&(service, port)) => (service, port, true),
+            None => return Addressed::NoService,
+        },
+        _ => return Addressed::NoService,
+    };
+    let object = &cluster.service_record(service).service;
+    let from_outside = external && arrival == Arrival::Gateway && cluster.holder(tuple.source).is_none();
+    let local = match external {
+        true => from_outside && object.external_local_only,
+        false => object.local_only,
+    };
+    Addressed::Offer(Offer {
+        service,
+        port,
+        only_on: local.then_some(node),
+        from_outside,
+    })
 }
 
 /// The endpoints that a packet to a Service may be given on a node; none if it is for no Service.
 pub(crate) fn choosable<'a>(
     cluster: &'a Cluster,
     node: NodeId,
+    arrival: Arrival,
     packet: &CapturedPacket,
 ) -> impl Iterator<Item = &'a Backend> + use<'a> {
-    let service = match cluster.holder(packet.destination) {
-        Some(Holder::Service(service)) => Some(service),
-        _ => None,
-    };
     let family = IpFamily::of(packet.destination);
-    let port = service.and_then(|service| Some((service, listening_port(cluster, &Tuple::of(packet), service)?)));
-    port.into_iter()
-        .flat_map(move |(service, port)| usable(cluster, node, service, port, family))
+    let offer = match addressed(cluster, node, arrival, &Tuple::of(packet)) {
+        Addressed::Offer(offer) => Some(offer),
+        Addressed::NoService | Addressed::NoPort(_) => None,
+    };
+    offer.into_iter().flat_map(move |offer| usable(cluster, &offer, family))
 }
 
-fn listening_port(cluster: &Cluster, tuple: &Tuple, service: ServiceId) -> Option<usize> {
-    let wanted = (tuple.protocol, tuple.destination_port);
-    let ports = &cluster.service_record(service).service.ports;
-    ports.iter().position(|port| (port.protocol, port.port) == wanted)
-}
-
-/// The endpoints of a Service's port that a node may use.
-fn usable(
-    cluster: &Cluster,
-    node: NodeId,
-    service: ServiceId,
-    port: usize,
-    family: IpFamily,
-) -> impl Iterator<Item = &Backend> {
-    let record = cluster.service_record(service);
-    let only_on = record.service.local_only.then_some(node);
-    let backends = record.backends[port].of(family).iter();
+/// The endpoints of a Service's port that may be used.
+fn usable<'a>(cluster: &'a Cluster, offer: &Offer, family: IpFamily) -> impl Iterator<Item = &'a Backend> + use<'a> {
+    let only_on = offer.only_on;
+    let backends = cluster.service_record(offer.service).backends[offer.port]
+        .of(family)
+        .iter();
     backends.filter(move |backend| only_on.is_none() || backend.node == only_on)
 }
 
 /// The endpoint that is asked for, the one that the client stays with, or one by hash: the same tuple and seed choose the
 /// same endpoint always.
-fn choice<'a>(passage: &Passage<'a>, service: ServiceId, port: usize) -> Option<&'a Backend> {
+fn choice<'a>(passage: &Passage<'a>, offer: &Offer) -> Option<&'a Backend> {
     let (cluster, family) = (passage.cluster, IpFamily::of(passage.packet.destination));
-    let usable = || usable(cluster, passage.entering.node, service, port, family);
+    let usable = || usable(cluster, offer, family);
     if let Some(asked) = passage.entering.endpoint {
         return usable().find(|backend| backend.address == asked);
     }
-    if let Some(kept) = kept_endpoint(passage, service, port) {
+    if let Some(kept) = kept_endpoint(passage, offer) {
         let stays = |backend: &&Backend| (backend.address, backend.port) == (kept.address, kept.port);
         if let Some(backend) = usable().find(stays) {
             return Some(backend);
@@ -98,21 +142,21 @@ fn choice<'a>(passage: &Passage<'a>, service: ServiceId, port: usize) -> Option<
     usable().nth(index)
 }
 
-fn kept_endpoint(passage: &Passage<'_>, service: ServiceId, port: usize) -> Option<Chosen> {
+fn kept_endpoint(passage: &Passage<'_>, offer: &Offer) -> Option<Chosen> {
     let (memory, now) = passage.entering.memory?;
-    memory.chosen(&affinity_key(passage, service, port), now).copied()
+    memory.chosen(&affinity_key(passage, offer), now).copied()
 }
 
-fn affinity_key(passage: &Passage<'_>, service: ServiceId, port: usize) -> AffinityKey {
+fn affinity_key(passage: &Passage<'_>, offer: &Offer) -> AffinityKey {
     AffinityKey {
-        service,
-        port,
+        service: offer.service,
+        port: offer.port,
         client: passage.packet.source,
     }
 }
 
-fn remember(passage: &mut Passage<'_>, service: ServiceId, port: usize, backend: &Backend) {
-    let Some(remembered_for) = passage.cluster.service_record(service).service.affinity else {
+fn remember(passage: &mut Passage<'_>, offer: &Offer, backend: &Backend) {
+    let Some(remembered_for) = passage.cluster.service_record(offer.service).service.affinity else {
         return;
     };
     let chosen = Chosen {
@@ -120,21 +164,23 @@ fn remember(passage: &mut Passage<'_>, service: ServiceId, port: usize, backend:
         port: backend.port,
         remembered_for,
     };
-    passage.affinity = Some((affinity_key(passage, service, port), chosen));
+    passage.affinity = Some((affinity_key(passage, offer), chosen));
 }
 
-fn translate(passage: &mut Passage<'_>, backend: &Backend) {
+fn translate(passage: &mut Passage<'_>, offer: &Offer, backend: &Backend) {
     let mut seen = Observation::new(Component::Lb, Action::Forwarded);
     seen.pod.clone_from(&backend.pod_name);
     seen.translated_dst_ip = Some(backend.address);
-    // A Pod that is its own endpoint would answer itself directly; the node's address makes the answer come back here.
-    if backend.address == passage.packet.source
-        && let Some(gateway) = passage
-            .cluster
-            .gateway(passage.entering.node, IpFamily::of(backend.address))
+    let node = passage.entering.node;
+    let is_itself = backend.address == passage.packet.source;
+    // An answer must come back here to be translated back: a Pod that is its own endpoint would answer itself directly,
+    // and an endpoint on another node whoever asked from outside.
+    let answers_elsewhere = offer.from_outside && backend.node != Some(node);
+    if (is_itself || answers_elsewhere)
+        && let Some(gateway) = passage.cluster.gateway(node, IpFamily::of(backend.address))
     {
         seen.translated_src_ip = Some(gateway);
-        passage.hairpin = true;
+        passage.hairpin = is_itself;
         rewrite_source(&mut passage.packet, gateway, passage.original.source_port);
     }
     rewrite_destination(&mut passage.packet, backend.address, backend.port);
@@ -143,15 +189,13 @@ fn translate(passage: &mut Passage<'_>, backend: &Backend) {
 
 /// A Service without any ready endpoint rejects; one that only lacks endpoints on this node drops, so that the sender
 /// tries another address (KEP-2086).
-fn refuse(passage: &mut Passage<'_>, service: ServiceId, port: usize) -> ControlFlow<Outcome> {
-    let record = passage.cluster.service_record(service);
+fn refuse(passage: &mut Passage<'_>, offer: &Offer) -> ControlFlow<Outcome> {
+    let record = passage.cluster.service_record(offer.service);
     let reason = DropReason::NoEndpoints {
         service: record.service.name.clone(),
     };
-    if !record.backends[port]
-        .of(IpFamily::of(passage.packet.destination))
-        .is_empty()
-    {
+    let family = IpFamily::of(passage.packet.destination);
+    if !record.backends[offer.port].of(family).is_empty() {
         return passage.drop_at(Component::Lb, reason);
     }
     passage.observe(Observation::new(Component::Lb, Action::Rejected).because(reason));

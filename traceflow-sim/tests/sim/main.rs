@@ -17,3 +17,4 @@ mod services;
 mod support;
 mod tracers;
 mod traffic_modes;
+mod ways_in;

@@ -165,6 +165,7 @@ async fn several_ports_lead_to_their_own_targets() {
         protocol: Protocol::UDP,
         port: 9100,
         target: TargetPort::Number(9101),
+        node_port: None,
     };
     let network = network(pods().service("web", 80).selects("app", "web").service_port(metrics));
     let fate = network.send(&"client->web udp,udp_dst=9100".parse().unwrap()).unwrap();
