@@ -75,8 +75,9 @@
 //!
 //! # Limits
 //!
-//! Every Pod listens on every port. Not modelled: some fields of Antrea's policies, fragments, neighbour discovery, multicast. Objects of kinds that aren't modelled are
-//! listed by [`Cluster::unmodelled`], and predictions say which of them may decide about their packet. Connections are remembered for as long as a test lasts, not by Linux' timeouts.
+//! Every Pod listens on every port. Not modelled: some fields of Antrea's policies, fragments, neighbour discovery,
+//! multicast. Objects of kinds that aren't modelled are listed by [`Cluster::unmodelled`], and predictions say which of
+//! them may decide about their packet. Connections are remembered for as long as a test lasts, not by Linux' timeouts.
 
 pub mod explain;
 pub mod model;

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use traceflow_core::names::NodeName;
 use traceflow_core::observation::Observation;
-use traceflow_core::packet::{CapturedPacket, IcmpHeader, IpFamily, Protocol, TcpFlags, Transport};
+use traceflow_core::packet::{CapturedPacket, IcmpHeader, Protocol, TcpFlags, Transport};
 use traceflow_core::plan::{FlowMatch, Plan, Question};
 use traceflow_core::trace::{Hop, Prediction, Predictor, Unpredictable, Verdict};
 
