@@ -1,0 +1,93 @@
+//! The program: `agreement --cases N --seed S [--real-traffic]`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agreement::run::{Report, Settings, run};
+use clap::Parser;
+
+/// Has prediction, traces, flow tables and real traffic tell what becomes of random packets in random clusters, and
+/// compares what they say.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// How many packets.
+    #[arg(long, default_value_t = 1000)]
+    cases: usize,
+    /// The same seed makes the same clusters, edits and packets.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Has real Pods send real packets too; needs root.
+    #[arg(long)]
+    real_traffic: bool,
+    /// Where disagreements are saved, a file each.
+    #[arg(long, default_value = "agreement/regressions")]
+    save: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match compare(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("agreement: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all agreed.
+async fn compare(arguments: &Arguments) -> Result<bool, String> {
+    let settings = Settings {
+        cases: arguments.cases,
+        seed: arguments.seed,
+        real_traffic: arguments.real_traffic,
+    };
+    let report = run(settings, |so_far| {
+        eprintln!(
+            "{} cases, {:.0} a second, {} disagreements",
+            so_far.cases,
+            so_far.cases as f64 / so_far.took.as_secs_f64(),
+            so_far.tally.disagreements()
+        );
+    })
+    .await?;
+    print(&report);
+    save(&report, arguments)?;
+    Ok(report.tally.disagreements() == 0 && report.leftovers.is_empty())
+}
+
+fn print(report: &Report) {
+    println!(
+        "{} cases in {} clusters on {} fabrics, {:.0} s, {:.1} a second",
+        report.cases,
+        report.clusters,
+        report.fabrics,
+        report.took.as_secs_f64(),
+        report.cases as f64 / report.took.as_secs_f64(),
+    );
+    print!("{}", report.tally);
+    for line in &report.leftovers {
+        println!("left on a switch: {line}");
+    }
+    for found in &report.disagreements {
+        println!(
+            "\n{}\nafter {} edits\n{}",
+            found.text,
+            found.edits.len(),
+            found.case.write(&found.expected)
+        );
+    }
+}
+
+fn save(report: &Report, arguments: &Arguments) -> Result<(), String> {
+    for (number, found) in report.disagreements.iter().enumerate() {
+        let file = arguments.save.join(format!("seed-{}-{number}.yaml", arguments.seed));
+        std::fs::write(&file, found.case.write(&found.expected))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        eprintln!("saved {}", file.display());
+    }
+    Ok(())
+}

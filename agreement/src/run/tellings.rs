@@ -1,0 +1,348 @@
+//! What all tellers say about one packet, and who agrees with whom.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use testbed::realisation::NodeRealisation;
+use traceflow_core::Error;
+use traceflow_core::plan::{Plan, Question};
+use traceflow_core::trace::{Hop, Predictor, Trace, Verdict};
+use traceflow_core::tracer::Tracer;
+use traceflow_sim::Cluster;
+
+use crate::generate::Objects;
+use crate::story::{BY_GATEWAY, Story};
+use crate::tables::{self, Untold};
+use crate::tally::{Outcome, Teller};
+use crate::traffic::{self, Fate};
+use crate::world::World;
+
+/// What one teller says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The packet's path.
+    Path {
+        /// In words that all have.
+        story: Story,
+        /// Everything that was observed, in words that traces and predictions have.
+        lines: Option<Vec<String>>,
+    },
+    /// Only what became of it.
+    Fate(Fate),
+    /// Nothing, for this reason.
+    Skipped(&'static str),
+    /// Nothing, for it failed.
+    Failed(String),
+}
+
+/// What all tellers say about one packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tellings {
+    told: BTreeMap<Teller, Told>,
+    /// The predictions, under different choices of a Service's endpoint.
+    right: Vec<Told>,
+}
+
+/// The clusters that the prediction may be asked of: the same but for what Services choose by.
+pub(super) struct Choices<'a> {
+    objects: &'a Objects,
+    others: Vec<Cluster>,
+}
+
+/// Enough that each of six endpoints is chosen under one of them, but for one run in 700.
+const SEEDS: u64 = 48;
+
+impl<'a> Choices<'a> {
+    pub(super) fn new(objects: &'a Objects) -> Self {
+        Self {
+            objects,
+            others: Vec::new(),
+        }
+    }
+
+    fn others(&mut self) -> &[Cluster] {
+        if self.others.is_empty() {
+            let clusters = (1..SEEDS).filter_map(|seed| self.objects.cluster(seed).ok());
+            self.others = clusters.collect();
+        }
+        &self.others
+    }
+}
+
+/// Where the tellers are.
+pub(super) struct Scene<'a> {
+    pub(super) world: &'a World,
+    pub(super) cluster: &'a Cluster,
+    /// A tracer over the simulated network.
+    pub(super) simulation: &'a Tracer,
+    pub(super) real_traffic: bool,
+}
+
+impl Scene<'_> {
+    /// Asks all of them.
+    pub(super) async fn ask(&self, plan: Arc<Plan>) -> BTreeMap<Teller, Told> {
+        let nodes = &self.world.nodes;
+        let (simulated, injected, tables, fate) = tokio::join!(
+            traced(self.simulation, plan.clone(), nodes),
+            traced(&self.world.tracer, plan.clone(), nodes),
+            tables::story(&self.world.tables, nodes, &plan),
+            self.traffic(&plan),
+        );
+        let tables = match tables {
+            Ok(story) => Told::Path { story, lines: None },
+            Err(Untold::Silent(error)) => Told::Failed(error.to_string()),
+            Err(Untold::Unclear(what)) => Told::Failed(what),
+        };
+        BTreeMap::from([
+            (Teller::Prediction, predicted(self.cluster, &plan, nodes)),
+            (Teller::Simulation, simulated),
+            (Teller::Injection, injected),
+            (Teller::Tables, tables),
+            (Teller::Traffic, fate),
+        ])
+    }
+
+    async fn traffic(&self, plan: &Plan) -> Told {
+        if !self.real_traffic {
+            return Told::Skipped("there are no real Pods without --real-traffic");
+        }
+        let Question::Inject { pod, packet, .. } = &plan.question else {
+            return Told::Failed("nothing is injected".to_owned());
+        };
+        if let Some(reason) = traffic::unsendable(packet) {
+            return Told::Skipped(reason);
+        }
+        let sent = tokio::task::block_in_place(|| self.world.fabric.inside(pod, || traffic::send(packet)));
+        match sent {
+            Ok(Ok(fate)) => Told::Fate(fate),
+            Ok(Err(error)) => Told::Failed(error.to_string()),
+            Err(error) => Told::Failed(error.to_string()),
+        }
+    }
+}
+
+async fn traced(tracer: &Tracer, plan: Arc<Plan>, nodes: &[NodeRealisation]) -> Told {
+    match tracer.trace(plan).await {
+        Ok(Trace {
+            hops, verdict, plan, ..
+        }) => path(&hops, &verdict, &plan, nodes),
+        Err(Error::Unsupported { .. }) => Told::Skipped("the datapath refuses such a packet"),
+        Err(error) => Told::Failed(error.to_string()),
+    }
+}
+
+fn predicted(cluster: &Cluster, plan: &Plan, nodes: &[NodeRealisation]) -> Told {
+    match cluster.predict(plan) {
+        Ok(prediction) => path(&prediction.hops, &prediction.verdict, plan, nodes),
+        Err(error) => Told::Failed(error.to_string()),
+    }
+}
+
+fn path(hops: &[Hop], verdict: &Verdict, plan: &Plan, nodes: &[NodeRealisation]) -> Told {
+    let observed = hops.iter().flat_map(|hop| {
+        hop.observations
+            .iter()
+            .map(move |seen| format!("{} {seen:?}", hop.node))
+    });
+    let lines = observed.chain([verdict.to_string()]);
+    Told::Path {
+        story: Story::of(hops, verdict, plan, nodes),
+        lines: Some(lines.collect()),
+    }
+}
+
+impl Told {
+    fn story(&self) -> Option<&Story> {
+        match self {
+            Self::Path { story, .. } => Some(story),
+            _ => None,
+        }
+    }
+
+    /// Whether two tell the same, as far as both can tell.
+    fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Path { story, lines },
+                Self::Path {
+                    story: other,
+                    lines: more,
+                },
+            ) => story == other && (lines.is_none() || more.is_none() || lines == more),
+            (Self::Path { story, .. }, Self::Fate(fate)) | (Self::Fate(fate), Self::Path { story, .. }) => {
+                match (story.end.strip_prefix("to Pod "), fate) {
+                    (Some(pod), Fate::Answered(Some(who))) => pod == who,
+                    (Some(_), Fate::Answered(None)) | (None, Fate::Silent) => true,
+                    _ => false,
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Tellings {
+    /// With all that is right to say, where a Service may choose.
+    pub(super) fn new(
+        mut told: BTreeMap<Teller, Told>,
+        plan: &Plan,
+        nodes: &[NodeRealisation],
+        choices: &mut Choices<'_>,
+    ) -> Self {
+        let first = told[&Teller::Prediction].clone();
+        let chooses = |told: &Told| {
+            told.story()
+                .is_some_and(|story| story.steps.iter().any(|step| step.endpoint.is_some()))
+        };
+        let mut right = vec![first];
+        if chooses(&right[0]) {
+            for cluster in choices.others() {
+                let other = predicted(cluster, plan, nodes);
+                if !right.contains(&other) {
+                    right.push(other);
+                }
+            }
+        }
+        let leaves = |told: &Told| told.story().is_some_and(|story| story.end == BY_GATEWAY);
+        if matches!(told[&Teller::Traffic], Told::Fate(_)) && right.iter().any(leaves) {
+            told.insert(Teller::Traffic, Told::Skipped("nobody answers behind the gateway"));
+        }
+        Self { told, right }
+    }
+
+    /// How each two compare.
+    pub fn compare(&self) -> Vec<((Teller, Teller), Outcome)> {
+        let mut outcomes = Vec::new();
+        for (index, one) in Teller::ALL.into_iter().enumerate() {
+            for other in &Teller::ALL[index + 1..] {
+                outcomes.push(((one, *other), self.outcome(one, *other)));
+            }
+        }
+        outcomes
+    }
+
+    /// Whether any two disagree.
+    pub fn disagree(&self) -> bool {
+        self.compare().iter().any(|(_, outcome)| *outcome == Outcome::Disagree)
+    }
+
+    fn outcome(&self, one: Teller, other: Teller) -> Outcome {
+        let (first, second) = (&self.told[&one], &self.told[&other]);
+        match (first, second) {
+            (Told::Skipped(reason), _) | (_, Told::Skipped(reason)) => Outcome::Skipped(reason),
+            _ if first.agrees(second) => Outcome::Agree,
+            // What a real network chooses the model can't know, nor one packet what another chose.
+            _ if self.right.len() > 1 && self.is_right(first) && self.is_right(second) => Outcome::Agree,
+            _ if [one, other].contains(&Teller::Injection) => match self.known_fault() {
+                Some(fault) => Outcome::Skipped(fault),
+                None => Outcome::Disagree,
+            },
+            _ => Outcome::Disagree,
+        }
+    }
+
+    /// What is known to be wrong with injected traces, where the injected trace tells the rest rightly.
+    fn known_fault(&self) -> Option<&'static str> {
+        let Told::Path {
+            story,
+            lines: Some(lines),
+        } = &self.told[&Teller::Injection]
+        else {
+            return None;
+        };
+        let once = without_false_drops(story, lines);
+        if self.is_right(&once) {
+            return Some(BASELINE_TWICE);
+        }
+        let silent: Vec<Told> = self.right.iter().map(without_hairpin_source).collect();
+        let told = [&self.told[&Teller::Injection], &once];
+        let rightly = told.iter().any(|told| silent.iter().any(|right| right.agrees(told)));
+        rightly.then_some(HAIRPIN_SOURCE)
+    }
+
+    fn is_right(&self, told: &Told) -> bool {
+        self.right.iter().any(|right| right.agrees(told))
+    }
+
+    /// The prediction's story, if there is one.
+    pub fn predicted(&self) -> Option<&Story> {
+        self.told[&Teller::Prediction].story()
+    }
+
+    /// Who says what, a line each.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (teller, told) in &self.told {
+            let _ = match told {
+                Told::Path { story, .. } => writeln!(text, "{teller}: {story}"),
+                Told::Fate(fate) => writeln!(text, "{teller}: {fate:?}"),
+                Told::Skipped(reason) => writeln!(text, "{teller}: skipped, {reason}"),
+                Told::Failed(what) => writeln!(text, "{teller}: failed, {what}"),
+            };
+        }
+        let lines = |teller| match &self.told[&teller] {
+            Told::Path { lines: Some(lines), .. } => lines.clone(),
+            _ => Vec::new(),
+        };
+        let (right, observed) = (lines(Teller::Prediction), lines(Teller::Injection));
+        if right != observed {
+            let _ = writeln!(text, "predicted {right:#?}\ninjected {observed:#?}");
+        }
+        text
+    }
+}
+
+/// Without visits of a node that end in a table of defaults, where the packet goes on on the same node.
+fn without_false_drops(story: &Story, lines: &[String]) -> Told {
+    let is_false = |pair: &[String]| {
+        pair[0].contains("DefaultRule), action: Dropped")
+            && pair[1].contains("SpoofGuard") | pair[1].contains("Received")
+    };
+    let mut kept = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        kept.push(line.clone());
+        if lines.get(index..index + 2).is_some_and(is_false) {
+            let node = line.split(' ').next().unwrap_or_default().to_owned();
+            while kept.last().is_some_and(|line| line.split(' ').next() == Some(&node)) {
+                kept.pop();
+            }
+        }
+    }
+    let mut story = story.clone();
+    story.steps = story
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(index, step)| story.steps.get(index + 1).is_none_or(|next| next.node != step.node))
+        .map(|(_, step)| step.clone())
+        .collect();
+    Told::Path {
+        story,
+        lines: Some(kept),
+    }
+}
+
+/// Without the address by which a Pod that is its own endpoint sees itself.
+fn without_hairpin_source(told: &Told) -> Told {
+    let Told::Path { story, lines } = told else {
+        return told.clone();
+    };
+    let lines = lines.clone().map(|lines| {
+        let without = |line: String| match line.split_once("translated_src_ip: Some(") {
+            Some((before, after)) => {
+                let after = after.split_once(')').map_or("", |(_, after)| after);
+                format!("{before}translated_src_ip: None{after}")
+            }
+            None => line,
+        };
+        lines.into_iter().map(without).collect()
+    });
+    Told::Path {
+        story: story.clone(),
+        lines,
+    }
+}
+
+const BASELINE_TWICE: &str = "known fault: what a rule of the tier baseline allows is reported as dropped first";
+const HAIRPIN_SOURCE: &str = "known fault: the address by which a Pod sees itself through a Service isn't reported";

@@ -1,0 +1,74 @@
+//! One packet on one node, as a switch says it would handle it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// What a trace of Open vSwitch says, as far as it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Traced {
+    pub(super) exit: Exit,
+    /// It was given to a controller, which would reject it, and then went on.
+    pub(super) refused: bool,
+    /// What was set last, by the name of the field: of a part of a register, the part.
+    set: BTreeMap<String, String>,
+    /// Where it was translated to.
+    pub(super) endpoint: Option<SocketAddr>,
+}
+
+/// How the packet left the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// By this port.
+    Port(u32),
+    /// Nowhere: this table dropped it.
+    Table(u8),
+    /// Nowhere: it was given to a controller, which would reject it.
+    Rejected,
+}
+
+impl Traced {
+    /// Reads the text of a trace of a packet that came in by a port.
+    pub(super) fn read(text: &str, in_port: u32) -> Result<Self, String> {
+        let mut traced = Self {
+            exit: Exit::Table(0),
+            refused: false,
+            set: BTreeMap::new(),
+            endpoint: None,
+        };
+        for line in text.lines().map(str::trim) {
+            if let Some(table) = table(line) {
+                traced.exit = Exit::Table(table);
+            } else if let Some((value, field)) = line.strip_prefix("set_field:").and_then(|set| set.split_once("->")) {
+                traced.set.insert(field.to_owned(), value.to_owned());
+            } else if let Some(destination) = line.strip_prefix("nat(dst=") {
+                let endpoint = destination.trim_end_matches(')');
+                traced.endpoint = Some(endpoint.parse().map_err(|_| format!("no endpoint: {line}"))?);
+            } else if line.starts_with("controller(") {
+                (traced.exit, traced.refused) = (Exit::Rejected, true);
+            } else if line == "IN_PORT" {
+                traced.exit = Exit::Port(in_port);
+            } else if line == "output:NXM_NX_REG1[]" {
+                match traced.number("reg1") {
+                    // A switch puts nothing out where it came in.
+                    Some(port) if port != in_port => traced.exit = Exit::Port(port),
+                    _ => {}
+                }
+            }
+        }
+        Ok(traced)
+    }
+
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
+        self.set.get(field).map(String::as_str)
+    }
+
+    pub(super) fn number(&self, field: &str) -> Option<u32> {
+        u32::from_str_radix(self.text(field)?.strip_prefix("0x")?, 16).ok()
+    }
+}
+
+/// The number of the table, if the line is about a flow that was hit.
+fn table(line: &str) -> Option<u8> {
+    let (table, _) = line.split_once(". ")?;
+    table.parse().ok()
+}
