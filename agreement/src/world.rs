@@ -10,9 +10,12 @@ use testbed::fabric::{Fabric, FabricError, Form, Settings as FabricSettings};
 use testbed::realisation::{NodeRealisation, RealisationError, RuleNumbers, realise_with};
 use traceflow_core::datapath::Datapath;
 use traceflow_core::input::{BadInput, Text};
-use traceflow_core::inventory::{Direction, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, Surroundings};
+use traceflow_core::inventory::{
+    Direction, EgressEntry, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, Surroundings,
+};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
+use traceflow_core::packet::IpFamily;
 use traceflow_core::plan::Plan;
 use traceflow_core::trace::{Prediction, Predictor, Unpredictable};
 use traceflow_core::tracer::Tracer;
@@ -221,6 +224,10 @@ impl Surroundings for Now {
 
     fn is_pod_range(&self, address: IpAddr) -> bool {
         self.cluster().is_pod_range(address)
+    }
+
+    fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry> {
+        self.cluster().egress(pod, family)
     }
 }
 

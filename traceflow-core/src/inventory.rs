@@ -45,6 +45,21 @@ pub trait Surroundings: Send + Sync {
 
     /// Whether the address lies in a range from which Pods get theirs, whoever has it.
     fn is_pod_range(&self, address: IpAddr) -> bool;
+
+    /// The Egress by which packets of this family leave the cluster that the Pod sends; `None` if there is none, or nobody
+    /// knows it.
+    fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry>;
+}
+
+/// The Egress of a Pod (`crd.antrea.io/v1beta1`), for packets of one family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EgressEntry {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its address of this family.
+    pub address: IpAddr,
+    /// The node that has the address; `None` if none has.
+    pub node: Option<NodeName>,
 }
 
 /// Which way policies look at a packet.

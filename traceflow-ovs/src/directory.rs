@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use traceflow_core::inventory::{Direction, Inventory, Owner, Surroundings};
+use traceflow_core::inventory::{Direction, EgressEntry, Inventory, Owner, Surroundings};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
-use traceflow_core::packet::Protocol;
+use traceflow_core::packet::{IpFamily, Protocol};
 
 use crate::nodes::NodeSwitch;
 
@@ -39,6 +39,9 @@ pub trait Directory: Send + Sync {
 
     /// Whether the address lies in a range from which Pods get theirs.
     fn is_pod_range(&self, address: IpAddr) -> bool;
+
+    /// The Egress by which packets of this family leave the cluster that the Pod sends.
+    fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry>;
 }
 
 /// A rule of a policy.
@@ -119,6 +122,10 @@ impl Directory for NodeDirectory {
     fn is_pod_range(&self, address: IpAddr) -> bool {
         self.surroundings.is_pod_range(address)
     }
+
+    fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry> {
+        self.surroundings.egress(pod, family)
+    }
 }
 
 /// A directory that knows nobody: numbers stay numbers.
@@ -156,5 +163,9 @@ impl Directory for NoNames {
 
     fn is_pod_range(&self, _address: IpAddr) -> bool {
         false
+    }
+
+    fn egress(&self, _pod: &ObjectName, _family: IpFamily) -> Option<EgressEntry> {
+        None
     }
 }

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use traceflow_core::inventory::{Direction, Owner};
+use traceflow_core::inventory::{Direction, EgressEntry, Owner};
 use traceflow_core::names::ObjectName;
 use traceflow_core::observation::{Action, Component, ComponentInfo, DropReason, Observation};
+use traceflow_core::packet::IpFamily;
 
 use crate::conntrack::Belongs;
 use crate::directory::Rule;
@@ -151,11 +152,14 @@ fn egress_policy(evidence: &Evidence<'_>) -> Option<Observation> {
         default: (Role::EgressDefault, ComponentInfo::EgressDefaultRule),
         metric: (Role::EgressMetric, ComponentInfo::EgressMetric),
     };
-    let subject = match evidence.arrival {
+    policy(evidence, &judges, sender(evidence))
+}
+
+fn sender(evidence: &Evidence<'_>) -> Option<ObjectName> {
+    match evidence.arrival {
         Arrival::Pod(port) => evidence.directory.pod_at(port),
         _ => pod_of(evidence, evidence.packet.source),
-    };
-    policy(evidence, &judges, subject)
+    }
 }
 
 fn ingress_policy(evidence: &Evidence<'_>) -> Option<Observation> {
@@ -257,8 +261,15 @@ fn dropped_elsewhere(evidence: &Evidence<'_>) -> Option<Observation> {
 
 /// Under which address the packet goes out, or where that is decided.
 fn egress(evidence: &Evidence<'_>) -> Option<Observation> {
+    let known = || {
+        let family = IpFamily::of(evidence.packet.source);
+        evidence.directory.egress(&sender(evidence)?, family)
+    };
     if evidence.dropped_at(Role::Egress) {
-        let reason = DropReason::Other("this node has no Egress address for it".into());
+        let reason = match known() {
+            Some(EgressEntry { name, node: None, .. }) => DropReason::NoEgressNode { egress: name },
+            _ => DropReason::Other("this node has no Egress address for it".into()),
+        };
         return Some(Observation::new(Component::Egress, Action::Dropped).because(reason));
     }
     let Ending::Left(exit) = evidence.ending else {
@@ -272,7 +283,16 @@ fn egress(evidence: &Evidence<'_>) -> Option<Observation> {
         ExitKind::Port if registers.snat_mark.is_some_and(|mark| evidence.bits(mark) != 0) => Action::MarkedForSnat,
         _ => return None,
     };
-    Some(Observation::new(Component::Egress, action))
+    let mut seen = Observation::new(Component::Egress, action);
+    if exit.kind == ExitKind::Tunnel {
+        seen.egress_ip = evidence.tunnel_destination();
+    }
+    // Where the switch sends it elsewhere than the Egress says, the Egress has changed since, or the flow is wrong.
+    let applied = known().filter(|known| seen.egress_ip.is_none_or(|address| address == known.address));
+    if let Some(EgressEntry { name, address, node }) = applied {
+        (seen.egress, seen.egress_ip, seen.egress_node) = (Some(name), Some(address), node);
+    }
+    Some(seen)
 }
 
 /// A word of our own: of those that there are, none says that somebody else has the packet and may give it back.

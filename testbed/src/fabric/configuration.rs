@@ -1,5 +1,7 @@
 //! What a node's database holds: two bridges, their ports, the tables' names.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 
 use traceflow_core::packet::MacAddress;
@@ -35,11 +37,35 @@ impl Configuration<'_> {
         orders.add(&["add-port", "br-phy", "ul0"]);
         orders.add(&["set", "Interface", "ul0", "ofport_request=1"]);
         orders.extend(self.socket(UNDERLAY_SOCKET));
+        self.more_addresses(&mut orders);
         orders.add(&["add-br", BRIDGE]);
         orders.add(&["set", "Bridge", BRIDGE, &datapath, "fail-mode=secure", PROTOCOLS]);
         self.ports(&mut orders);
         name_tables(&mut orders);
         orders.0
+    }
+
+    /// In the rootless form, a device for each address that the bridge's own has no room for.
+    fn more_addresses(&self, orders: &mut Orders) {
+        if self.real_pods {
+            return;
+        }
+        // Tunnels end where address and MAC address are those of one device.
+        let mac = format!("mac={}", quoted(&self.mac.to_string()));
+        let devices: BTreeSet<String> = underlay_devices(&self.node.addresses).into_iter().collect();
+        for device in devices.iter().filter(|device| *device != UNDERLAY) {
+            orders.add(&[
+                "add-port",
+                UNDERLAY,
+                device,
+                "--",
+                "set",
+                "Interface",
+                device,
+                "type=internal",
+                &mac,
+            ]);
+        }
     }
 
     fn ports(&self, orders: &mut Orders) {
@@ -127,6 +153,22 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// The device that has each of these addresses in the rootless form, where a device has one of each family.
+pub(crate) fn underlay_devices(addresses: &[IpAddr]) -> Vec<String> {
+    let device = |(place, address): (usize, &IpAddr)| {
+        let earlier = &addresses[..place];
+        match earlier
+            .iter()
+            .filter(|other| other.is_ipv4() == address.is_ipv4())
+            .count()
+        {
+            0 => UNDERLAY.to_owned(),
+            number => format!("ul{number}"),
+        }
+    };
+    addresses.iter().enumerate().map(device).collect()
+}
+
 /// The switch's name of a Pod's port.
 pub(crate) fn pod_interface(port: u32) -> String {
     format!("pod{port}")
@@ -137,6 +179,8 @@ pub(crate) fn pod_socket(port: u32) -> String {
     format!("pod{port}.sock")
 }
 
+/// The bridge to the other nodes, and the device of its own.
+pub(crate) const UNDERLAY: &str = "br-phy";
 /// The bridge that a CNI plug-in programs.
 pub(crate) const BRIDGE: &str = "br-int";
 /// The socket of the node's end of the underlay, in the rootless form.
@@ -145,3 +189,15 @@ pub(crate) const UNDERLAY_SOCKET: &str = "ul0.sock";
 pub(crate) const POD_MTU: u32 = 1450;
 pub(crate) const UNDERLAY_MTU: u32 = 1600;
 const PROTOCOLS: &str = "protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_of_the_underlay_has_one_address_of_each_family() {
+        let addresses = ["172.18.0.2", "fd00::2", "172.18.0.100", "172.18.0.101", "fd00::100"];
+        let devices = underlay_devices(&addresses.map(|address| address.parse().unwrap()));
+        assert_eq!(devices, ["br-phy", "br-phy", "ul1", "ul2", "ul1"]);
+    }
+}

@@ -10,7 +10,9 @@ use traceflow_core::names::NodeName;
 use traceflow_core::packet::MacAddress;
 
 use super::command::run;
-use super::configuration::{BRIDGE, Configuration, POD_MTU, UNDERLAY_MTU, UNDERLAY_SOCKET, pod_socket};
+use super::configuration::{
+    BRIDGE, Configuration, POD_MTU, UNDERLAY, UNDERLAY_MTU, UNDERLAY_SOCKET, pod_socket, underlay_devices,
+};
 use super::daemon::{Birth, Daemon, Keeper};
 use super::error::FabricError;
 use super::hub::Hub;
@@ -287,12 +289,18 @@ impl Node {
         hub.attach(self.mac, &socket)
             .map_err(FabricError::system(format!("connect to {}", socket.display())))?;
         self.turn_around()?;
-        for (address, length) in self.own_networks() {
+        let devices = underlay_devices(&self.realisation.addresses);
+        for ((address, length), device) in self.own_networks().zip(&devices) {
             let family = if address.is_ipv6() { 6 } else { 4 };
             self.control(
                 &format!("netdev-dummy/ip{family}addr"),
-                &["br-phy", &format!("{address}/{length}")],
+                &[device, &format!("{address}/{length}")],
             )?;
+            // The switch takes for its own only what belongs to a device that some way leads by.
+            if device != UNDERLAY {
+                let itself = format!("{address}/{}", address_bits(address));
+                self.control("ovs/route/add", &[&itself, device])?;
+            }
         }
         for (address, _) in &self.neighbours {
             self.control(

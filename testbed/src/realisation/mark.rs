@@ -9,6 +9,8 @@ pub(super) enum Word {
     Register(u8),
     /// The mark of the connection.
     Connection,
+    /// The mark of the packet, which outlives the switch.
+    Packet,
 }
 
 /// A value in some bits of a word.
@@ -49,6 +51,8 @@ impl Mark {
     pub(super) const DENIED: Self = register(0, 10, 10, 1);
     /// The agent is to tell the sender.
     pub(super) const REJECTED: Self = register(0, 26, 26, 1);
+    /// Another node gives the packet its address for the outside.
+    pub(super) const REMOTE_SNAT: Self = register(0, 19, 19, 1);
     pub(super) const OUTPUT_TO_PORT: Self = register(0, 21, 22, 1);
     pub(super) const ENDPOINT_TO_SELECT: Self = register(4, 16, 18, 1);
     pub(super) const ENDPOINT_SELECTED: Self = register(4, 16, 18, 2);
@@ -95,6 +99,11 @@ impl Mark {
         register(6, 0, 31, number)
     }
 
+    /// The Egress address that the node is to give the packet, by its number there.
+    pub(super) const fn egress_address(number: u8) -> Self {
+        mark(Word::Packet, 0, 7, number as u32)
+    }
+
     /// The group that the Service's endpoint was chosen in.
     pub(super) const fn service_group(group: u32) -> Self {
         register(7, 0, 31, group)
@@ -135,6 +144,7 @@ impl fmt::Display for Word {
         match self {
             Self::Register(number) => write!(f, "reg{number}"),
             Self::Connection => f.write_str("ct_mark"),
+            Self::Packet => f.write_str("pkt_mark"),
         }
     }
 }
@@ -150,6 +160,10 @@ mod tests {
         assert_eq!(Mark::OUTPUT_TO_PORT.to_string(), "reg0=0x200000/0x600000");
         assert_eq!(Mark::ENDPOINT_TO_LEARN.to_string(), "reg4=0x30000/0x70000");
         assert_eq!(Mark::HAIRPIN_CONNECTION.to_string(), "ct_mark=0x40/0x40");
+        assert_eq!(
+            Load(Mark::egress_address(2)).to_string(),
+            "set_field:0x2/0xff->pkt_mark"
+        );
         assert_eq!(Load(Mark::target_port(37)).to_string(), "set_field:0x25->reg1");
         assert_eq!(Load(Mark::endpoint_port(80)).to_string(), "set_field:0x50/0xffff->reg4");
     }

@@ -9,6 +9,7 @@
 //! - A packet to an address of the node's own range that nobody has gets no port to leave by, whatever MAC address it is
 //!   sent to, and is dropped in `Output`.
 //! - A Pod can't be kept from itself, and takes what its own node sends.
+//! - What an Egress applies to whose address no node has is dropped in `EgressMark`.
 //! - Of Antrea's policies with the same tier and priority, the first by kind, namespace and name is asked first.
 //! - Where several rules of Kubernetes policies allow a packet, that of the first policy by namespace and name is hit, and of its rules the first.
 //!
@@ -42,16 +43,19 @@ use traceflow_sim::policy::Direction;
 pub use rule_numbers::RuleNumbers;
 pub use table::TABLES;
 
-use site::Site;
+use site::{Peer, Site};
 
 /// One node, ready to be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeRealisation {
     /// Its name.
     pub name: NodeName,
-    /// Its own addresses, the tunnel's end first.
+    /// Its own addresses, the tunnel's end first, and those that it has for Egresses.
     pub addresses: Vec<IpAddr>,
-    /// The other nodes' tunnel ends.
+    /// The addresses that it has for Egresses, in the order of the marks by which a packet is told to leave under one: the
+    /// first is 1.
+    pub egress_addresses: Vec<IpAddr>,
+    /// The other nodes' tunnel ends; Egress addresses are such too.
     pub peers: Vec<(NodeName, IpAddr)>,
     /// Its gateway port.
     pub gateway: Gateway,
@@ -129,6 +133,9 @@ pub enum RealisationError {
     /// Ports from 0xff00 on are reserved in OpenFlow 1.0, which Open vSwitch keeps to.
     #[error("node {0} has more Pods than a switch has ports")]
     TooManyPods(NodeName),
+    /// A mark of 8 bits tells them apart.
+    #[error("node {0} has more Egress addresses than there are marks")]
+    TooManyEgressAddresses(NodeName),
     /// Each rule has a priority of its own.
     #[error("node {0} has more rules than a table has priorities")]
     TooManyRules(NodeName),
@@ -168,18 +175,24 @@ pub fn realise_with(cluster: &Cluster, numbers: &mut RuleNumbers) -> Result<Vec<
         .collect()
 }
 
+fn tunnel_ends(peer: &Peer) -> impl Iterator<Item = (NodeName, IpAddr)> {
+    let egresses = peer
+        .egress_addresses
+        .iter()
+        .filter(|&&address| address != peer.tunnel_end);
+    let ends = std::iter::once(&peer.tunnel_end).chain(egresses);
+    ends.map(|&end| (peer.name.clone(), end))
+}
+
 fn realise_node(site: &Site<'_>) -> Result<NodeRealisation, RealisationError> {
     let flows = stages::flows(site)?;
     let groups = site.services.iter().filter_map(group::of);
     let rules = site.rules(Direction::Egress).chain(site.rules(Direction::Ingress));
     Ok(NodeRealisation {
         name: site.node.name.clone(),
-        addresses: site.node.addresses.clone(),
-        peers: site
-            .peers
-            .iter()
-            .map(|peer| (peer.name.clone(), peer.tunnel_end))
-            .collect(),
+        addresses: site.addresses.clone(),
+        egress_addresses: site.egress_addresses.clone(),
+        peers: site.peers.iter().flat_map(tunnel_ends).collect(),
         gateway: site.gateway.clone(),
         pods: site.pods.clone(),
         program: Program {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use traceflow_core::inventory::{Inventory, Owner};
+use traceflow_core::inventory::{Inventory, Owner, Surroundings};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::{IpFamily, MacAddress, Protocol};
 use traceflow_sim::model::{Node, Pod, Service};
@@ -21,6 +21,10 @@ pub(super) struct Site<'a> {
     pub(super) node: &'a Node,
     /// The families that its Pods have addresses of.
     pub(super) families: Vec<IpFamily>,
+    /// Its own addresses, those for Egresses included.
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) egress_addresses: Vec<IpAddr>,
+    pub(super) egresses: Vec<PodEgress>,
     pub(super) gateway: Gateway,
     pub(super) pods: Vec<PodPort>,
     pub(super) routes: Routes,
@@ -42,11 +46,28 @@ pub(super) struct Subject<'a> {
     pub(super) port: u32,
 }
 
+/// How what a Pod here sends leaves the cluster, where an Egress applies to it.
+pub(super) struct PodEgress {
+    pub(super) port: u32,
+    pub(super) address: IpAddr,
+    pub(super) at: EgressNode,
+}
+
+/// Who has the address of an Egress.
+pub(super) enum EgressNode {
+    /// This node, by this number.
+    Here(u8),
+    Elsewhere,
+    Nowhere,
+}
+
 /// Another node.
 pub(super) struct Peer {
     pub(super) name: NodeName,
     pub(super) tunnel_end: IpAddr,
+    /// Those for Egresses included.
     pub(super) addresses: Vec<IpAddr>,
+    pub(super) egress_addresses: Vec<IpAddr>,
     pub(super) gateways: Vec<IpAddr>,
     pub(super) routes: Routes,
 }
@@ -98,9 +119,16 @@ impl<'a> Site<'a> {
         };
         let pods = ports(cluster, node)?;
         let families: BTreeSet<IpFamily> = node.pod_cidrs.iter().map(|range| IpFamily::of(range.addr())).collect();
+        let egress_addresses = cluster.egress_addresses(&node.name);
+        if egress_addresses.len() > usize::from(u8::MAX) {
+            return Err(RealisationError::TooManyEgressAddresses(node.name.clone()));
+        }
         Ok(Self {
             cluster,
             node,
+            addresses: all_addresses(cluster, node),
+            egresses: egresses(cluster, &pods, &egress_addresses),
+            egress_addresses,
             families: families.into_iter().collect(),
             gateway,
             rules: rules_here(cluster, &pods, rules),
@@ -188,7 +216,8 @@ fn peers(cluster: &Cluster, node: &Node) -> Result<Vec<Peer>, RealisationError> 
         Ok(Peer {
             name: other.name.clone(),
             tunnel_end,
-            addresses: other.addresses.clone(),
+            addresses: all_addresses(cluster, other),
+            egress_addresses: cluster.egress_addresses(&other.name),
             gateways: cluster
                 .gateways(&other.name)
                 .into_iter()
@@ -198,6 +227,36 @@ fn peers(cluster: &Cluster, node: &Node) -> Result<Vec<Peer>, RealisationError> 
         })
     });
     peers.collect()
+}
+
+/// A node's own addresses and those that it has for Egresses.
+fn all_addresses(cluster: &Cluster, node: &Node) -> Vec<IpAddr> {
+    let mut addresses = node.addresses.clone();
+    let more = cluster.egress_addresses(&node.name).into_iter();
+    addresses.extend(more.filter(|address| !node.addresses.contains(address)));
+    addresses
+}
+
+fn egresses(cluster: &Cluster, pods: &[PodPort], here: &[IpAddr]) -> Vec<PodEgress> {
+    let mut egresses = Vec::new();
+    for pod in pods {
+        for family in [IpFamily::V4, IpFamily::V6] {
+            let Some(egress) = cluster.egress(&pod.pod, family) else {
+                continue;
+            };
+            let number = (1..).zip(here).find(|(_, address)| **address == egress.address);
+            egresses.push(PodEgress {
+                port: pod.port,
+                address: egress.address,
+                at: match (number, egress.node) {
+                    (Some((number, _)), _) => EgressNode::Here(number),
+                    (None, Some(_)) => EgressNode::Elsewhere,
+                    (None, None) => EgressNode::Nowhere,
+                },
+            });
+        }
+    }
+    egresses
 }
 
 fn tunnel_end(node: &Node) -> Result<IpAddr, RealisationError> {

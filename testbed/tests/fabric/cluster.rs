@@ -54,6 +54,7 @@ fn realisation(node: u8, count: u8, underlay: Family) -> NodeRealisation {
     NodeRealisation {
         name: node_name(node),
         addresses: vec![tunnel_end(node, underlay)],
+        egress_addresses: Vec::new(),
         peers: others
             .clone()
             .map(|other| (node_name(other), tunnel_end(other, underlay)))

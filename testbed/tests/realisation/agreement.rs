@@ -386,6 +386,55 @@ fn flows_of_any_policies_do_what_is_predicted() {
     }
 }
 
+/// Egresses of a node here, of the other one, of none, under a node's own address; one of both families.
+const EGRESSES: &str = "
+apiVersion: crd.antrea.io/v1beta1
+kind: Egress
+metadata: {name: db}
+spec: {appliedTo: {podSelector: {matchLabels: {app: db}}}, egressIPs: [172.18.0.100, 'fd00:172:18::100']}
+status: {egressNode: b}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: Egress
+metadata: {name: own}
+spec: {appliedTo: {podSelector: {matchLabels: {app: own}}}, egressIP: 172.18.0.2}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: Egress
+metadata: {name: second}
+spec: {appliedTo: {podSelector: {matchLabels: {app: second}}}, egressIP: 172.18.0.101}
+status: {egressNode: b}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: Egress
+metadata: {name: homeless}
+spec: {appliedTo: {podSelector: {matchLabels: {app: lost}}}, egressIP: 172.18.0.102}
+";
+
+#[test]
+fn flows_of_egresses_do_what_is_predicted() {
+    if !switches_are_installed() {
+        return;
+    }
+    let mut builder = Cluster::builder();
+    for (node, number) in [("a", 2), ("b", 3), ("c", 4)] {
+        builder = builder.node(node).address(&format!("172.18.0.{number}"));
+        builder = builder.address(&format!("fd00:172:18::{number}"));
+        builder = builder.pod_cidr(&format!("10.244.{number}.0/24"));
+        builder = builder.pod_cidr(&format!("fd00:10:{number}::/64"));
+    }
+    for app in ["db", "own", "second", "lost", "none"] {
+        for node in ["a", "b", "c"] {
+            builder = builder.pod(&format!("{app}-{node}"), node).label("app", app);
+        }
+    }
+    let builder = builder.service("shop", 80).selects("app", "db").yaml(EGRESSES);
+    let worlds = Worlds::new(|| builder.clone().build().unwrap());
+    let destinations = [&OUTSIDE[..], &["172.18.0.102"]].concat();
+    let asked = worlds.check_all(&destinations, &["tcp,tcp_dst=80", "udp,udp_dst=53", "icmp"]);
+    assert!(asked > 1000, "{asked}");
+}
+
 /// One of Antrea's policies that means something more often than not.
 fn any_antrea_policy(random: &mut fastrand::Rng, number: usize) -> String {
     fn pick<'a>(random: &mut fastrand::Rng, choices: &[&'a str]) -> &'a str {

@@ -20,6 +20,8 @@ pub(crate) struct Step {
     endpoint: Option<IpAddr>,
     egress: Option<String>,
     ingress: Option<String>,
+    /// The Egress address under which it is to leave.
+    leaves_under: Option<IpAddr>,
     exit: String,
 }
 
@@ -69,6 +71,13 @@ fn predicted_step(nodes: &[NodeRealisation], hop: &Hop, destination: &mut IpAddr
         endpoint,
         egress: rule(ComponentInfo::EgressRule),
         ingress: rule(ComponentInfo::IngressRule),
+        leaves_under: {
+            let marked = hop
+                .observations
+                .iter()
+                .find(|seen| seen.action == Action::MarkedForSnat);
+            marked.and_then(|seen| seen.egress_ip)
+        },
         exit: predicted_exit(node, hop.observations.last().unwrap(), *destination),
     }
 }
@@ -96,6 +105,7 @@ fn predicted_exit(node: &NodeRealisation, last: &Observation, destination: IpAdd
     let table = match (&last.component, last.component_info.as_ref(), last.reason.as_ref()) {
         (Component::SpoofGuard, ..) => "SpoofGuard",
         (Component::Lb, ..) => "ServiceLB",
+        (Component::Egress, ..) => "EgressMark",
         (_, Some(ComponentInfo::EgressDefaultRule), _) => "EgressDefaultRule",
         (_, Some(ComponentInfo::IngressDefaultRule), _) => "IngressDefaultRule",
         (Component::Routing, _, Some(DropReason::TtlExpired)) => "L3DecTTL",
@@ -125,8 +135,10 @@ pub(crate) fn traced(switch: &Switch, nodes: &[NodeRealisation], plan: &Plan) ->
         steps.push(step);
         let Some(end) = tunnel_end else { return steps };
         assert!(steps.len() < nodes.len() + 1, "it goes round in circles: {steps:?}");
-        frame.pass(&traced, nodes[place].addresses[0], end);
-        place = nodes.iter().position(|node| node.addresses[0] == end).unwrap();
+        let mut ends = nodes[place].addresses.iter();
+        let own_end = ends.find(|own| own.is_ipv4() == end.is_ipv4()).unwrap();
+        frame.pass(&traced, *own_end, end);
+        place = nodes.iter().position(|node| node.addresses.contains(&end)).unwrap();
     }
 }
 
@@ -181,6 +193,10 @@ fn traced_step(node: &NodeRealisation, traced: &Traced) -> (Step, Option<IpAddr>
         endpoint: traced.endpoint.as_deref().map(|endpoint| translated(endpoint).0),
         egress: policy("reg5", ["EgressDefaultRule", "EgressMetric"]),
         ingress: policy("reg6", ["IngressDefaultRule", "IngressMetric"]),
+        leaves_under: traced.text("pkt_mark").map(|mark| {
+            let number = mark.strip_prefix("0x").unwrap().strip_suffix("/0xff").unwrap();
+            node.egress_addresses[usize::from_str_radix(number, 16).unwrap() - 1]
+        }),
         exit,
     };
     (step, tunnel_end)

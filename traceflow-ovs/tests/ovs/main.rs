@@ -12,6 +12,7 @@ mod conformance;
 mod crowd;
 mod demo;
 mod documented;
+mod egress;
 mod faults;
 mod neighbours;
 mod policed;

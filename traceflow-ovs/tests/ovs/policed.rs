@@ -10,9 +10,10 @@ use testbed::fabric::{Fabric, Form, Settings as FabricSettings};
 use testbed::realisation::{NodeRealisation, RuleNumbers, realise_with};
 use traceflow_core::datapath::Datapath;
 use traceflow_core::input::Text;
-use traceflow_core::inventory::{Direction, Surroundings};
+use traceflow_core::inventory::{Direction, EgressEntry, Surroundings};
 use traceflow_core::names::ObjectName;
 use traceflow_core::observation::{DropReason, PolicyRef};
+use traceflow_core::packet::IpFamily;
 use traceflow_core::plan::Plan;
 use traceflow_core::trace::{Hop, Prediction, Predictor, Trace, Unpredictable, Verdict};
 use traceflow_core::tracer::Tracer;
@@ -355,6 +356,10 @@ impl Surroundings for History {
 
     fn is_pod_range(&self, address: IpAddr) -> bool {
         self.now().is_pod_range(address)
+    }
+
+    fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry> {
+        self.now().egress(pod, family)
     }
 }
 

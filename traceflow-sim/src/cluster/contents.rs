@@ -1,6 +1,7 @@
 //! The cluster as whoever builds the same network elsewhere reads it: its objects, with what they left open filled in,
 //! and what follows from them.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -53,6 +54,32 @@ impl Cluster {
         gateways
             .filter_map(|address| Some((*address, *range_of(address)?)))
             .collect()
+    }
+
+    /// The addresses that a node has for Egresses, in their order. Its own may be among them.
+    ///
+    /// ```
+    /// use traceflow_sim::Cluster;
+    ///
+    /// let egress = "apiVersion: crd.antrea.io/v1beta1
+    /// kind: Egress
+    /// metadata: {name: out}
+    /// spec: {appliedTo: {podSelector: {}}, egressIP: 172.18.0.100}
+    /// status: {egressNode: a}";
+    /// let cluster = Cluster::builder().node("a").node("b").yaml(egress).build()?;
+    /// assert_eq!(cluster.egress_addresses(&"a".into()), ["172.18.0.100".parse::<std::net::IpAddr>()?]);
+    /// assert!(cluster.egress_addresses(&"b".into()).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn egress_addresses(&self, node: &NodeName) -> Vec<IpAddr> {
+        let Some(id) = self.node_id(node) else {
+            return Vec::new();
+        };
+        let here = self.egresses.iter().filter(|record| record.node == Some(id));
+        let addresses: BTreeSet<IpAddr> = here
+            .flat_map(|record| record.egress.addresses.iter().copied())
+            .collect();
+        addresses.into_iter().collect()
     }
 
     /// The Pods in the order of their names, those that ended and those on their host's network too. Their MAC

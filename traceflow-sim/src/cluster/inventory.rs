@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use traceflow_core::inventory::{
-    Direction, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort, Surroundings,
+    Direction, EgressEntry, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort, Surroundings,
 };
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
+use traceflow_core::packet::IpFamily;
 
 use super::endpoints::Backends;
 use super::{Cluster, Holder};
@@ -75,6 +76,15 @@ impl Surroundings for Cluster {
 
     fn is_pod_range(&self, address: IpAddr) -> bool {
         self.node_of_range(address).is_some()
+    }
+
+    fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry> {
+        let (record, address) = self.egress_of(self.pod_id(pod)?, family)?;
+        Some(EgressEntry {
+            name: record.egress.name.clone(),
+            address,
+            node: record.node.map(|node| self.node_record(node).node.name.clone()),
+        })
     }
 }
 

@@ -28,7 +28,7 @@ fn classified(site: &Site<'_>) -> Vec<Flow> {
     let own = site.gateway.addresses.iter().map(|(address, _)| address);
     // "If the traffic source is the pod's local node" (the API's text): by address, where Antrea has the node's own
     // packet filter mark what its processes send.
-    let from_own_node = own.chain(&site.node.addresses).map(|&address| {
+    let from_own_node = own.chain(&site.addresses).map(|&address| {
         flow(HIGH)
             .source(address)
             .field("ct_state=-rpl+trk")

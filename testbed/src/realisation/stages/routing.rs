@@ -8,7 +8,7 @@ use traceflow_core::packet::{IpFamily, MacAddress};
 use super::{Flow, RealisationError, Site};
 use crate::realisation::flow::{Category, HIGH, LOW, MISS, NORMAL};
 use crate::realisation::mark::Mark;
-use crate::realisation::site::Peer;
+use crate::realisation::site::{EgressNode, Peer};
 use crate::realisation::table::Table;
 
 /// Antrea's "global virtual MAC": the destination of every frame in a tunnel.
@@ -100,19 +100,25 @@ fn to_nobody(site: &Site<'_>) -> Vec<Flow> {
 
 fn to_peer(site: &Site<'_>, peer: &Peer) -> Vec<Flow> {
     let tunnelled = |network: IpNet, priority| {
-        let flow = from_mac(route(priority).destination(network), site.gateway.mac);
-        let field = match peer.tunnel_end {
-            IpAddr::V4(_) => "tun_dst",
-            IpAddr::V6(_) => "tun_ipv6_dst",
-        };
-        to_mac(flow, GLOBAL_VIRTUAL_MAC)
-            .action(format_args!("set_field:{}->{field}", peer.tunnel_end))
-            .load(Mark::TO_TUNNEL)
-            .goto(Table::L3DecTTL)
+        into_tunnel(site, route(priority).destination(network), peer.tunnel_end).goto(Table::L3DecTTL)
     };
     let ranges = peer.routes.ranges.iter().map(|&range| tunnelled(range, NORMAL));
     let strays = peer.routes.strays.iter().map(|&stray| tunnelled(stray.into(), STRAY));
     ranges.chain(strays).collect()
+}
+
+fn into_tunnel(site: &Site<'_>, flow: Flow, end: IpAddr) -> Flow {
+    let field = tunnel_destination(end);
+    to_mac(from_mac(flow, site.gateway.mac), GLOBAL_VIRTUAL_MAC)
+        .action(format_args!("set_field:{end}->{field}"))
+        .load(Mark::TO_TUNNEL)
+}
+
+fn tunnel_destination(end: IpAddr) -> &'static str {
+    match end {
+        IpAddr::V4(_) => "tun_dst",
+        IpAddr::V6(_) => "tun_ipv6_dst",
+    }
 }
 
 /// To Pods here, from another node or translated by a Service.
@@ -161,13 +167,32 @@ fn outside(site: &Site<'_>) -> Vec<Flow> {
     flows
 }
 
-/// No egress addresses are modelled: what leaves goes by the gateway, and what another node sent here to leave does not.
+/// What leaves goes by the gateway, marked for an Egress's address if that is here, or to the node that has it. What another
+/// node sent here to leave does so under the address that it was sent to.
 fn egress_mark(site: &Site<'_>) -> Vec<Flow> {
     let flow = |priority| Flow::new(Table::EgressMark, priority, Category::Egress);
     let out = |flow: Flow| flow.load(Mark::TO_GATEWAY).goto(Table::L2ForwardingCalc);
     let peers = site.peers.iter().flat_map(|peer| &peer.addresses);
-    let nodes = site.node.addresses.iter().chain(peers);
+    let nodes = site.addresses.iter().chain(peers);
     let mut flows: Vec<Flow> = nodes.map(|&address| out(flow(HIGH).destination(address))).collect();
+    let tracked = |flow: Flow| flow.field("ct_state=+trk");
+    let marked = |flow: Flow, number| out(tracked(flow).load(Mark::egress_address(number)));
+    flows.extend(site.egresses.iter().map(|egress| {
+        let family = IpFamily::of(egress.address);
+        let from_pod = flow(NORMAL).family(family).in_port(egress.port);
+        match egress.at {
+            EgressNode::Here(number) => marked(from_pod, number),
+            EgressNode::Elsewhere => into_tunnel(site, from_pod, egress.address)
+                .load(Mark::REMOTE_SNAT)
+                .goto(Table::L2ForwardingCalc),
+            EgressNode::Nowhere => from_pod.drop(),
+        }
+    }));
+    flows.extend((1..).zip(&site.egress_addresses).map(|(number, &address)| {
+        let sent_here = flow(NORMAL).family(IpFamily::of(address));
+        let field = tunnel_destination(address);
+        marked(sent_here.field(format_args!("{field}={address}")), number)
+    }));
     let unexpected = site.families.iter().map(|&family| {
         let flow = flow(LOW).family(family).field("ct_state=+new+trk");
         flow.mark(Mark::FROM_TUNNEL).drop()

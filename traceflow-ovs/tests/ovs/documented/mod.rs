@@ -323,7 +323,7 @@ async fn packets_to_the_outside_leave_by_the_documented_egresses() {
     let world = World::with(&[]);
     let to_egress_node = [
         GUARD,
-        "Egress ForwardedToEgressNode",
+        "Egress ForwardedToEgressNode address 192.168.77.113",
         "Forwarding Forwarded Output tunnel 192.168.77.113",
     ];
     world

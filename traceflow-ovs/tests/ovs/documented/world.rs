@@ -13,7 +13,7 @@ use testbed::realisation::{Gateway, NodeRealisation, PodPort, Program, RuleId};
 use traceflow_core::datapath::{Datapath, Mark, Probe, ProbeKind, Report, TraceId};
 use traceflow_core::input::Text;
 use traceflow_core::inventory::{
-    Direction, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort, Surroundings,
+    Direction, EgressEntry, Inventory, NodeEntry, Owner, PodEntry, ServiceEntry, ServicePort, Surroundings,
 };
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{Observation, PolicyKind, PolicyRef};
@@ -238,6 +238,7 @@ fn node(program: Program) -> NodeRealisation {
     NodeRealisation {
         name: here(),
         addresses: vec![Ipv4Addr::new(192, 168, 77, 102).into()],
+        egress_addresses: Vec::new(),
         peers: Vec::new(),
         gateway: Gateway {
             mac: GATEWAY_MAC,
@@ -373,5 +374,9 @@ impl Surroundings for Names {
 
     fn is_pod_range(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if address.octets()[..2] == [10, 10])
+    }
+
+    fn egress(&self, _: &ObjectName, _: IpFamily) -> Option<EgressEntry> {
+        None
     }
 }
