@@ -1,6 +1,7 @@
 //! What leaves the cluster by an Egress, on real switches: on the sender's node and by another, in both families.
 
 use testbed::fabric::Form;
+use testbed::realisation::realise;
 use traceflow_core::trace::Predictor;
 use traceflow_sim::Cluster;
 
@@ -24,7 +25,7 @@ metadata: {name: homeless}
 spec: {appliedTo: {podSelector: {matchLabels: {app: lost}}}, egressIP: 172.18.0.102}
 ";
 
-fn world() -> World {
+fn world(form: Form) -> World {
     let mut builder = Cluster::builder();
     for (node, number) in [("a", 2), ("b", 3)] {
         builder = builder.node(node).address(&format!("172.18.0.{number}"));
@@ -37,7 +38,7 @@ fn world() -> World {
             builder = builder.pod(&format!("{app}-{node}"), node).label("app", app);
         }
     }
-    World::of(builder.yaml(EGRESSES).build().unwrap(), Form::Rootless)
+    World::of(builder.yaml(EGRESSES).build().unwrap(), form)
 }
 
 const V4: &str = "192.0.2.1";
@@ -45,7 +46,41 @@ const V6: &str = "2001:db8::1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_leaves_is_seen_as_predicted_and_told_with_its_egress() {
-    let world = world();
+    check(&world(Form::Rootless)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_by_nodes_of_real_pods_is_seen_and_told_so_too() {
+    if let Err(missing) = Form::Root.check() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    check(&world(Form::Root)).await;
+}
+
+/// The flows of the sender's node are those of an Egress that has moved since.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_egress_that_its_node_was_not_told_of_is_not_named_and_is_the_finding() {
+    let world = world(Form::Rootless);
+    let mut nodes = realise(&world.cluster).unwrap();
+    let late = &mut nodes[0].program.flows;
+    assert!(late.contains("set_field:172.18.0.100->tun_dst"));
+    *late = late.replace("set_field:172.18.0.100->tun_dst", "set_field:172.18.0.3->tun_dst");
+    world.fabric().reprogram(nodes).unwrap();
+    let tracer = world.tracer();
+    let trace = tracer.trace(world.plan("web-a", V4, "tcp,tcp_dst=443")).await.unwrap();
+    let finding = trace.finding.as_ref().unwrap();
+    assert_eq!(finding.node, "a".into(), "{finding}");
+    let told: Vec<String> = path(&trace)
+        .into_iter()
+        .filter(|line| line.contains(" Egress "))
+        .collect();
+    assert_eq!(told[0], "a Egress ForwardedToEgressNode address 172.18.0.3");
+    tracer.close().await.unwrap();
+    assert_eq!(world.leftovers().await, Vec::<String>::new());
+}
+
+async fn check(world: &World) {
     let tracer = world.tracer();
     let mut seen = Vec::new();
     for app in ["web", "db", "lost", "free"] {
