@@ -191,18 +191,15 @@ impl Node {
         Ok(())
     }
 
-    /// An error unless the other realisation differs in program and rules only.
+    /// An error unless the other realisation differs in program and rules only, and in which of its addresses are Egresses'.
     pub(crate) fn check_same_ports(&self, other: &NodeRealisation) -> Result<(), FabricError> {
-        let same = NodeRealisation {
+        let without_program = |node: &NodeRealisation| NodeRealisation {
             program: Program::default(),
             rules: Vec::new(),
-            ..self.realisation.clone()
-        } == NodeRealisation {
-            program: Program::default(),
-            rules: Vec::new(),
-            ..other.clone()
+            egress_addresses: Vec::new(),
+            ..node.clone()
         };
-        if same {
+        if without_program(&self.realisation) == without_program(other) {
             return Ok(());
         }
         Err(FabricError::Unsuitable(format!(

@@ -55,7 +55,7 @@ pub struct NodeRealisation {
     /// The addresses that it has for Egresses, in the order of the marks by which a packet is told to leave under one: the
     /// first is 1.
     pub egress_addresses: Vec<IpAddr>,
-    /// The other nodes' tunnel ends; Egress addresses are such too.
+    /// The other nodes' addresses: tunnels end at the first of each, and at those that it has for Egresses.
     pub peers: Vec<(NodeName, IpAddr)>,
     /// Its gateway port.
     pub gateway: Gateway,
@@ -176,12 +176,7 @@ pub fn realise_with(cluster: &Cluster, numbers: &mut RuleNumbers) -> Result<Vec<
 }
 
 fn tunnel_ends(peer: &Peer) -> impl Iterator<Item = (NodeName, IpAddr)> {
-    let egresses = peer
-        .egress_addresses
-        .iter()
-        .filter(|&&address| address != peer.tunnel_end);
-    let ends = std::iter::once(&peer.tunnel_end).chain(egresses);
-    ends.map(|&end| (peer.name.clone(), end))
+    peer.addresses.iter().map(|&end| (peer.name.clone(), end))
 }
 
 fn realise_node(site: &Site<'_>) -> Result<NodeRealisation, RealisationError> {

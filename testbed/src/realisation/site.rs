@@ -67,7 +67,6 @@ pub(super) struct Peer {
     pub(super) tunnel_end: IpAddr,
     /// Those for Egresses included.
     pub(super) addresses: Vec<IpAddr>,
-    pub(super) egress_addresses: Vec<IpAddr>,
     pub(super) gateways: Vec<IpAddr>,
     pub(super) routes: Routes,
 }
@@ -217,7 +216,6 @@ fn peers(cluster: &Cluster, node: &Node) -> Result<Vec<Peer>, RealisationError> 
             name: other.name.clone(),
             tunnel_end,
             addresses: all_addresses(cluster, other),
-            egress_addresses: cluster.egress_addresses(&other.name),
             gateways: cluster
                 .gateways(&other.name)
                 .into_iter()
