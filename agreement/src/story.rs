@@ -139,6 +139,7 @@ fn end(last: &Observation, node: &NodeName, destination: Option<IpAddr>, nodes: 
         (Component::Lb, ..) if last.action == Action::Rejected => return NO_ENDPOINTS.to_owned(),
         (Component::SpoofGuard, ..) => "SpoofGuard",
         (Component::Conntrack, ..) => "ConntrackState",
+        (Component::Egress, ..) => "EgressMark",
         (Component::Lb, ..) => "ServiceLB",
         (_, Some(ComponentInfo::EgressDefaultRule), _) => "EgressDefaultRule",
         (_, Some(ComponentInfo::IngressDefaultRule), _) => "IngressDefaultRule",

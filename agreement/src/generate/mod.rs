@@ -1,5 +1,6 @@
 //! Random clusters, packets and edits. The same numbers make the same.
 
+mod egresses;
 mod objects;
 mod packets;
 mod policies;
@@ -10,6 +11,7 @@ pub use objects::{Kind, Object, Objects};
 pub use packets::packet;
 pub use topology::{Families, PodPlace, Topology};
 
+use egresses::any_egress;
 use policies::{any_antrea_policy, any_group, any_policy};
 use services::any_service;
 
@@ -21,6 +23,10 @@ pub fn cluster(topology: &Topology, random: &mut fastrand::Rng) -> Objects {
     }
     for _ in 0..random.usize(..3) {
         objects.put(any_group(random));
+    }
+    for _ in 0..random.usize(..3) {
+        let number = objects.next();
+        objects.put(any_egress(random, number, topology));
     }
     for _ in 0..random.usize(..6) {
         add_policy(&mut objects, random);
@@ -77,6 +83,7 @@ fn alter(objects: &mut Objects, topology: &Topology, random: &mut fastrand::Rng)
         Kind::Policy => any_policy(random, old.number),
         Kind::AntreaPolicy => any_antrea_policy(random, old.number, &objects.groups()),
         Kind::Service => any_service(random, old.number, topology),
+        Kind::Egress => any_egress(random, old.number, topology),
         Kind::Fixed | Kind::Pod | Kind::Group => return None,
     };
     let done = format!("alter {name}");

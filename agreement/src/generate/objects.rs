@@ -25,6 +25,8 @@ pub enum Kind {
     Pod,
     /// A Service.
     Service,
+    /// An Egress.
+    Egress,
     /// A ClusterGroup; policies need it.
     Group,
     /// A NetworkPolicy of Kubernetes.
@@ -58,6 +60,7 @@ impl Objects {
             let kind = match () {
                 () if is("Pod") => Kind::Pod,
                 () if is("Service") => Kind::Service,
+                () if is("Egress") => Kind::Egress,
                 () if is("ClusterGroup") => Kind::Group,
                 () if is("NetworkPolicy") || is("ClusterNetworkPolicy") => Kind::Policy,
                 () => Kind::Fixed,
@@ -98,7 +101,12 @@ impl Objects {
 
     /// The names of what nothing else needs, while the switches' ports stay as they are.
     pub fn removable(&self) -> Vec<String> {
-        let removable = |object: &&Object| matches!(object.kind, Kind::Service | Kind::Policy | Kind::AntreaPolicy);
+        let removable = |object: &&Object| {
+            matches!(
+                object.kind,
+                Kind::Service | Kind::Egress | Kind::Policy | Kind::AntreaPolicy
+            )
+        };
         self.0
             .iter()
             .filter(removable)

@@ -62,7 +62,9 @@ pub async fn story(tables: &[Tables], nodes: &[NodeRealisation], plan: &Plan) ->
             let end = format!("into a tunnel to {end}");
             return Ok(Story { steps, end });
         };
-        frame.pass(&traced, nodes[place].addresses[0], end);
+        let mut own_ends = nodes[place].addresses.iter();
+        let own_end = own_ends.find(|own| own.is_ipv4() == end.is_ipv4());
+        frame.pass(&traced, *own_end.unwrap_or(&end), end);
         place = next;
     }
 }
