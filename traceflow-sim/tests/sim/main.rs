@@ -4,6 +4,7 @@
 
 mod agreement;
 mod antrea_policies;
+mod antrea_scenarios;
 mod demo;
 mod egress;
 mod ends;
