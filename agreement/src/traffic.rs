@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -89,6 +90,8 @@ fn datagram(own: SocketAddr, to: SocketAddr) -> io::Result<Fate> {
 fn silent_or_refused(error: io::Error) -> io::Result<Fate> {
     match error.kind() {
         ErrorKind::ConnectionRefused => Ok(Fate::Answered(None)),
+        // Nobody has the address: its neighbours were asked.
+        ErrorKind::HostUnreachable => Ok(Fate::Silent),
         ErrorKind::TimedOut | ErrorKind::WouldBlock => Ok(Fate::Silent),
         _ => Err(error),
     }
@@ -101,7 +104,9 @@ fn echo(packet: &Packet, to: IpAddr) -> io::Result<Fate> {
         IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 20),
         IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, 40),
     };
-    let request = packet.to_vec().split_off(ETHERNET + header);
+    let mut request = packet.to_vec().split_off(ETHERNET + header);
+    // Traces have used the identifier of the plan.
+    number(&mut request, IDENTIFIER.fetch_add(1, Ordering::Relaxed));
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     socket.send_to(&request, &SocketAddr::new(to, 0).into())?;
     let deadline = Instant::now() + PATIENCE;
@@ -125,5 +130,39 @@ fn echo(packet: &Packet, to: IpAddr) -> io::Result<Fate> {
     }
 }
 
+/// Gives an echo request this identifier. Its checksum changes with it as RFC 1624 says; the kernel makes that of ICMPv6.
+fn number(request: &mut [u8], identifier: u16) {
+    let word = |request: &[u8], at: usize| u32::from(u16::from_be_bytes([request[at], request[at + 1]]));
+    let sum = (!word(request, 2) & 0xffff) + (!word(request, 4) & 0xffff) + u32::from(identifier);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    request[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    request[4..6].copy_from_slice(&identifier.to_be_bytes());
+}
+
+static IDENTIFIER: AtomicU16 = AtomicU16::new(1);
+
 /// An answer takes less than a millisecond, on a busy machine a few more. A lost SYN is sent again after a second.
 const PATIENCE: Duration = Duration::from_millis(900);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_request_of_another_identifier_has_its_checksum() {
+        let mut request = [8, 0, 0, 0, 0xb6, 0xd2, 0, 1];
+        let sum = |request: &[u8]| {
+            let words = request
+                .chunks(2)
+                .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+            let sum: u32 = words.sum();
+            (sum & 0xffff) + (sum >> 16)
+        };
+        let checksum = !(sum(&request) as u16);
+        request[2..4].copy_from_slice(&checksum.to_be_bytes());
+        assert_eq!(sum(&request), 0xffff);
+        number(&mut request, 7);
+        assert_eq!((sum(&request), request[5]), (0xffff, 7));
+    }
+}

@@ -129,7 +129,8 @@ pub(super) fn any_antrea_policy(random: &mut fastrand::Rng, number: usize, group
         })
     };
     let (ingress, egress) = (rules(random, "in", "from"), rules(random, "out", "to"));
-    let applied = match per_rule {
+    let has_rules = !(ingress.is_empty() && egress.is_empty());
+    let applied = match per_rule && has_rules {
         true => String::new(),
         false => format!("appliedTo: [{}], ", applied_to(random, clusterwide, groups)),
     };
