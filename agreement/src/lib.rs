@@ -15,11 +15,13 @@
 //! | have a cluster on switches, with a tracer | [`world`] |
 //! | hear the tellers | [`story`], [`tables`], [`traffic`] |
 //! | compare them over many cases | [`run`], [`tally`] |
+//! | seed mistakes into a healthy network, and see whether traces find them | [`mutation`] |
 //! | make a disagreement small, and keep it | [`minimise`], [`case`] |
 
 pub mod case;
 pub mod generate;
 pub mod minimise;
+pub mod mutation;
 pub mod run;
 pub mod story;
 pub mod tables;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agreement::mutation;
 use agreement::run::{Report, Settings, run};
 use clap::Parser;
 
@@ -20,6 +21,9 @@ struct Arguments {
     /// Has real Pods send real packets too; needs root.
     #[arg(long)]
     real_traffic: bool,
+    /// Seeds mistakes into a healthy network instead, and sees whether traces find them.
+    #[arg(long)]
+    mutations: bool,
     /// Where disagreements are saved, a file each.
     #[arg(long, default_value = "agreement/regressions")]
     save: PathBuf,
@@ -28,7 +32,11 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match compare(&arguments).await {
+    let outcome = match arguments.mutations {
+        true => find_mistakes().await,
+        false => compare(&arguments).await,
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -90,4 +98,26 @@ fn save(report: &Report, arguments: &Arguments) -> Result<(), String> {
         eprintln!("saved {}", file.display());
     }
     Ok(())
+}
+
+/// Whether all mistakes were found.
+async fn find_mistakes() -> Result<bool, String> {
+    let rows = mutation::run(|row| {
+        println!("{row}");
+        row.wrong.iter().for_each(|wrong| println!("  {wrong}"));
+    })
+    .await?;
+    let changing = rows.iter().filter(|row| row.changed > 0);
+    let (known, wrong): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .filter(|row| !row.wrong.is_empty())
+        .partition(|row| row.unseen().is_some());
+    println!(
+        "{} mistakes, {} of them change a packet's fate; not found, or not at the right node: {} that are known, {} others",
+        rows.len(),
+        changing.count(),
+        known.len(),
+        wrong.len()
+    );
+    Ok(wrong.is_empty())
 }

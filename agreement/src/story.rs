@@ -50,8 +50,8 @@ impl Story {
         }
     }
 
-    /// The place of the first node about which two stories differ; none if they are one.
-    pub fn first_difference(&self, other: &Self) -> Option<usize> {
+    /// The node where two stories part: it does something else, or sends the packet elsewhere. None if they are one.
+    pub fn parting<'a>(&'a self, other: &Self) -> Option<&'a str> {
         if self == other {
             return None;
         }
@@ -61,8 +61,11 @@ impl Story {
             .zip(&other.steps)
             .take_while(|(one, other)| one == other);
         let same = same.count();
-        // Both are as long, and the last node ended it otherwise.
-        Some(same.min(self.steps.len().max(other.steps.len()).saturating_sub(1)))
+        let place = match (self.steps.get(same), other.steps.get(same)) {
+            (Some(one), Some(other)) if one.node == other.node => same,
+            _ => same.saturating_sub(1),
+        };
+        self.steps.get(place).map(|step| &*step.node)
     }
 }
 

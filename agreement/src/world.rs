@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use testbed::fabric::{Fabric, FabricError, Form, Settings as FabricSettings};
-use testbed::realisation::{NodeRealisation, RealisationError, RuleNumbers, realise_with};
+use testbed::realisation::{NodeRealisation, Program, RealisationError, RuleNumbers, realise_with};
 use traceflow_core::datapath::Datapath;
 use traceflow_core::input::{BadInput, Text};
 use traceflow_core::inventory::{
@@ -139,6 +139,26 @@ impl World {
         Ok(())
     }
 
+    /// Gives a node another program than the cluster asks for; nobody else hears of it.
+    ///
+    /// # Errors
+    /// [`WorldError`] if the switch refuses; it is as it was then.
+    pub fn mistake(&mut self, node: usize, program: Program) -> Result<(), WorldError> {
+        let mistaken = NodeRealisation {
+            program,
+            ..self.nodes[node].clone()
+        };
+        self.fabric.reprogram(vec![mistaken]).map_err(WorldError::Fabric)
+    }
+
+    /// Gives every node what the cluster asks for.
+    ///
+    /// # Errors
+    /// [`WorldError`] if a switch refuses.
+    pub fn mend(&mut self) -> Result<(), WorldError> {
+        self.fabric.reprogram(self.nodes.clone()).map_err(WorldError::Fabric)
+    }
+
     /// Ends the tracer, and gives what it left on the switches: nothing, if all is well.
     ///
     /// # Errors
@@ -234,5 +254,9 @@ impl Surroundings for Now {
 impl Predictor for Now {
     fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable> {
         self.cluster().predict(plan)
+    }
+
+    fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
+        self.cluster().predict_choosing(plan, endpoint)
     }
 }

@@ -30,6 +30,15 @@ pub fn packet(topology: &Topology, objects: &Objects, random: &mut fastrand::Rng
         _ => (random.choice(&others), End::Other),
     };
     let to = to.cloned().unwrap_or_default();
+    // A Pod of the host's network is behind the gateway.
+    let end = match topology
+        .pods
+        .iter()
+        .any(|pod| pod.host_network && pod.addresses.contains(&to))
+    {
+        true => End::Other,
+        false => end,
+    };
     let flow = flow(random, to.contains(':'), end);
     Asked { from, to, flow }
 }

@@ -30,7 +30,7 @@ pub struct PodPlace {
     namespace: &'static str,
     name: String,
     node: usize,
-    host_network: bool,
+    pub(super) host_network: bool,
     pub(super) addresses: Vec<String>,
     ports: &'static str,
 }

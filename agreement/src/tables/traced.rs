@@ -35,7 +35,9 @@ impl Traced {
             set: BTreeMap::new(),
             endpoint: None,
         };
-        for line in text.lines().map(str::trim) {
+        // What leaves by a tunnel goes on through the bridge of the underlay, which is no part of the pipeline.
+        let (own, _) = text.split_once("bridge(\"br-phy\")").unwrap_or((text, ""));
+        for line in own.lines().map(str::trim) {
             if let Some(table) = table(line) {
                 traced.exit = Exit::Table(table);
             } else if let Some((value, field)) = line.strip_prefix("set_field:").and_then(|set| set.split_once("->")) {
