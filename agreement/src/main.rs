@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agreement::mutation;
-use agreement::run::{Report, Settings, run};
+use agreement::run::{Disagreement, Report, Settings, run};
 use clap::Parser;
 
 /// Has prediction, traces, flow tables and real traffic tell what becomes of random packets in random clusters, and
@@ -53,7 +53,13 @@ async fn compare(arguments: &Arguments) -> Result<bool, String> {
         seed: arguments.seed,
         real_traffic: arguments.real_traffic,
     };
+    let mut saved = 0;
     let report = run(settings, |so_far| {
+        // At once: what comes later may fail.
+        for found in &so_far.disagreements[saved..] {
+            save(found, saved, arguments);
+            saved += 1;
+        }
         eprintln!(
             "{} cases, {:.0} a second, {} disagreements",
             so_far.cases,
@@ -63,7 +69,6 @@ async fn compare(arguments: &Arguments) -> Result<bool, String> {
     })
     .await?;
     print(&report);
-    save(&report, arguments)?;
     Ok(report.tally.disagreements() == 0 && report.leftovers.is_empty())
 }
 
@@ -90,14 +95,12 @@ fn print(report: &Report) {
     }
 }
 
-fn save(report: &Report, arguments: &Arguments) -> Result<(), String> {
-    for (number, found) in report.disagreements.iter().enumerate() {
-        let file = arguments.save.join(format!("seed-{}-{number}.yaml", arguments.seed));
-        std::fs::write(&file, found.case.write(&found.expected))
-            .map_err(|error| format!("{}: {error}", file.display()))?;
-        eprintln!("saved {}", file.display());
+fn save(found: &Disagreement, number: usize, arguments: &Arguments) {
+    let file = arguments.save.join(format!("seed-{}-{number}.yaml", arguments.seed));
+    match std::fs::write(&file, found.case.write(&found.expected)) {
+        Ok(()) => eprintln!("saved {}", file.display()),
+        Err(error) => eprintln!("agreement: {}: {error}", file.display()),
     }
-    Ok(())
 }
 
 /// Whether all mistakes were found.

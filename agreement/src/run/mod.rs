@@ -68,7 +68,7 @@ const CLUSTERS: usize = 60;
 /// Packets in one cluster.
 const PACKETS: usize = 12;
 
-/// Runs them; `progress` hears the report so far after each fabric.
+/// Runs them; `progress` hears the report so far after each fabric, and after each disagreement.
 ///
 /// # Errors
 /// What can't be started, or failed.
@@ -80,7 +80,13 @@ pub async fn run(settings: Settings, mut progress: impl FnMut(&Report)) -> Resul
             .seed
             .wrapping_mul(1_000_003)
             .wrapping_add(report.fabrics as u64);
-        on_one_fabric(settings, &mut fastrand::Rng::with_seed(seed), &mut report).await?;
+        on_one_fabric(
+            settings,
+            &mut fastrand::Rng::with_seed(seed),
+            &mut report,
+            &mut progress,
+        )
+        .await?;
         report.fabrics += 1;
         report.took = began.elapsed();
         progress(&report);
@@ -88,7 +94,12 @@ pub async fn run(settings: Settings, mut progress: impl FnMut(&Report)) -> Resul
     Ok(report)
 }
 
-async fn on_one_fabric(settings: Settings, random: &mut fastrand::Rng, report: &mut Report) -> Result<(), String> {
+async fn on_one_fabric(
+    settings: Settings,
+    random: &mut fastrand::Rng,
+    report: &mut Report,
+    progress: &mut impl FnMut(&Report),
+) -> Result<(), String> {
     let topology = Topology::any(random);
     let mut objects = generate::cluster(&topology, random);
     let mut edits = Vec::new();
@@ -121,6 +132,7 @@ async fn on_one_fabric(settings: Settings, random: &mut fastrand::Rng, report: &
                 edits: edits.clone(),
                 ..small
             });
+            progress(report);
             become_objects(&mut world, &objects)?;
         }
         let (next, edit) = match random.u8(..6) {
