@@ -84,6 +84,7 @@ impl OvsDatapath {
             let _ = switch.channel.post(vec![self.deletion(probe)]);
             return put;
         }
+        switch.stands(probe.trace);
         switch.settle().await;
         Ok(())
     }

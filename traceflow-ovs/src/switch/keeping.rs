@@ -107,7 +107,9 @@ impl Switch {
         }
     }
 
+    /// A probe whose flows are still on their way when the switch is asked, or are taken away meanwhile, says nothing.
     async fn live_flows_stand(&self) -> Result<bool, DatapathError> {
+        let standing = self.standing_probes();
         let (cookie, mask) = (self.instance().live_cookie(), Instance::live_cookie_mask());
         let flows = self.channel.flows(cookie, mask).await?;
         let wanted: BTreeSet<u64> = self
@@ -122,7 +124,7 @@ impl Switch {
             .map(|cookie| Message::FlowMod(delete(cookie, u64::MAX)));
         // What can't be sent now goes by itself.
         let _ = self.channel.post(deletions.collect());
-        Ok(found.len() >= self.expected_live_flows())
+        Ok(found.len() >= self.expected_live_flows(&standing))
     }
 
     async fn renew(&self) {

@@ -1,9 +1,10 @@
 //! The probes that have flows of their own on the switch.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use traceflow_core::datapath::{DatapathError, Mark, Probe, ProbeKind};
+use traceflow_core::datapath::{DatapathError, Mark, Probe, ProbeKind, TraceId};
 use traceflow_openflow::message::{FlowMod, Message};
 
 use super::{Switch, delete};
@@ -19,6 +20,8 @@ pub(crate) struct Installed {
     /// What becomes of the DSCP of its packets when they come from another node.
     fate: Option<Fate>,
     flows: Vec<FlowMod>,
+    /// Whether the switch has taken them.
+    stands: bool,
     /// How many of its packets were punted here, once every node had time to be armed.
     punts: u32,
     since: Instant,
@@ -49,6 +52,7 @@ impl Switch {
             live: matches!(probe.kind, ProbeKind::Live { .. }),
             fate: (self.settings.pipeline.carrier() == Carrier::Dscp).then_some(fate),
             flows: flows.to_vec(),
+            stands: false,
             punts: 0,
             since: Instant::now(),
             until: Instant::now() + probe.lifetime.min(LONGEST),
@@ -68,6 +72,20 @@ impl Switch {
         }
         live.insert(probe.trace, installed);
         Ok(())
+    }
+
+    /// The switch has taken the probe's flows.
+    pub(crate) fn stands(&self, trace: TraceId) {
+        if let Some(installed) = self.live().get_mut(&trace) {
+            installed.stands = true;
+        }
+    }
+
+    /// The probes whose flows the switch has taken.
+    pub(super) fn standing_probes(&self) -> BTreeSet<TraceId> {
+        let live = self.live();
+        let standing = live.iter().filter(|(_, installed)| installed.stands);
+        standing.map(|(trace, _)| *trace).collect()
     }
 
     pub(super) fn fate_of(&self, mark: Mark) -> Option<Fate> {
@@ -101,11 +119,24 @@ impl Switch {
         others.into_iter().filter(move |flow| gone.contains(&key(flow)))
     }
 
-    pub(super) fn expected_live_flows(&self) -> usize {
+    /// How many flows these probes must have on the switch, as far as they are still there. Probes may share one.
+    pub(super) fn expected_live_flows(&self, probes: &BTreeSet<TraceId>) -> usize {
         let mut live = self.live();
         let now = Instant::now();
         live.retain(|_, installed| installed.until > now);
-        live.values().map(|installed| installed.flows.len()).sum()
+        let standing = live.iter().filter(|(trace, _)| probes.contains(trace));
+        let mut flows: Vec<&FlowMod> = standing.flat_map(|(_, installed)| &installed.flows).collect();
+        flows.sort_by_key(|flow| (flow.table, flow.priority));
+        let mut distinct: Vec<&FlowMod> = Vec::with_capacity(flows.len());
+        for flow in flows {
+            let same = |other: &&FlowMod| {
+                (other.table, other.priority) == (flow.table, flow.priority) && other.matching == flow.matching
+            };
+            if !distinct.iter().rev().any(same) {
+                distinct.push(flow);
+            }
+        }
+        distinct.len()
     }
 
     pub(super) fn live_flows(&self, now: Instant) -> Vec<FlowMod> {
