@@ -1,10 +1,18 @@
 //! The situations that Antrea's own tests of its Traceflow describe, with the outcomes described there.
 //!
-//! The names are those of Antrea's cases: the first tables' are from its end-to-end test (`test/e2e/traceflow_test.go`), the
-//! last one's from its test of packet-ins (`pkg/agent/controller/traceflow/packetin_test.go`), put into a network where they
-//! arise. Two outcomes are others. A Pod that is its own Service's endpoint meets no policy here, as none may keep it from
-//! itself, where Antrea names the rule that lets it pass. And a dropped packet of real traffic, asked for by its source
-//! address, is told with its whole way on the node, where Antrea begins at the receiver.
+//! The names are those of Antrea's cases, but for `ANNPRejectIngressIPv6`, which is ours: the first tables' are from its
+//! end-to-end test (`test/e2e/traceflow_test.go`), the last one's from its test of packet-ins
+//! (`pkg/agent/controller/traceflow/packetin_test.go`), put into a network where they arise.
+//!
+//! Some outcomes are others. A Pod that is its own Service's endpoint meets no policy here, as none may keep it from
+//! itself, where Antrea names the rule that lets it pass. A dropped packet of real traffic, asked for by its source
+//! address, is told with its whole way on the node, where Antrea begins at the receiver. The node of an Egress address
+//! names the Egress here, where Antrea knows only the address there. And two situations are others: the packet in hybrid
+//! mode has no Egress, where Antrea's bears an Egress mark and leaves; and the valid request is an injected packet, where
+//! Antrea's is real traffic of a Pod on the host's network.
+//!
+//! Less is checked than Antrea states: not the address of the sending Pod at the spoof guard, and of a captured packet its
+//! source alone.
 
 use std::sync::Arc;
 
