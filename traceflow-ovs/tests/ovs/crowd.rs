@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 use testbed::fabric::Form;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use traceflow_core::packet::{Packet, Transport};
 use traceflow_core::plan::{Plan, Question};
@@ -23,12 +24,17 @@ const TRACES: usize = 300;
 /// How many at a time.
 const ARMED: usize = 200;
 
+/// How many of them are sent packets at a time: each has at most six reports of one node on their way then, and of those
+/// answered just before at most four more; a switch queues 100 for a connection and drops what comes then.
+const MET: usize = 8;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_very_many_live_traces_catches_exactly_its_packet() {
     let count = number("TRACEFLOW_CROWD", TRACES);
     let world = Arc::new(World::of(crate::strangers::cluster(), Form::Rootless));
     let tracer = world.tracer();
     let traffic = Arc::new(Traffic::new(&world, "client", &["server", "remote"]));
+    let met = Semaphore::new(MET);
     let over = Arc::new(AtomicBool::new(false));
     let noise = spawn_blocking({
         let (world, traffic, over) = (world.clone(), traffic.clone(), over.clone());
@@ -36,7 +42,7 @@ async fn each_of_very_many_live_traces_catches_exactly_its_packet() {
     });
     let began = Instant::now();
     let caught = stream::iter(0..count)
-        .map(|number| catch(&world, &tracer, &traffic, number))
+        .map(|number| catch(&world, &tracer, &traffic, &met, number))
         .buffer_unordered(ARMED);
     let wrong: Vec<String> = caught.filter_map(|result| async { result.err() }).collect().await;
     let took = began.elapsed();
@@ -64,7 +70,13 @@ fn make_noise(world: &World, traffic: &Traffic, over: &AtomicBool) {
 }
 
 /// Arms a trace for a connection of its own, and sends packets like its packet, its packet, and more of the same.
-async fn catch(world: &Arc<World>, tracer: &Tracer, traffic: &Arc<Traffic>, number: usize) -> Result<(), String> {
+async fn catch(
+    world: &Arc<World>,
+    tracer: &Tracer,
+    traffic: &Arc<Traffic>,
+    met: &Semaphore,
+    number: usize,
+) -> Result<(), String> {
     let to = ["server", "remote"][number % 2];
     let protocol = ["udp", "tcp"][number / 2 % 2];
     let source = 10_000 + number;
@@ -83,6 +95,7 @@ async fn catch(world: &Arc<World>, tracer: &Tracer, traffic: &Arc<Traffic>, numb
     let like_it = [packet(source, 81), packet(source + 30_000, 80)];
     let its = packet(source, 80);
     let traffic = traffic.clone();
+    let until_answered = met.acquire().await.map_err(|error| error.to_string())?;
     let first = spawn_blocking(move || {
         for packet in &like_it {
             traffic.send(packet);
@@ -94,6 +107,7 @@ async fn catch(world: &Arc<World>, tracer: &Tracer, traffic: &Arc<Traffic>, numb
     });
     let first = first.await.map_err(|error| error.to_string())?;
     let trace = tracing.await.map_err(|error| format!("{number}: {error}"))?;
+    drop(until_answered);
     let right = world.cluster.predict(&plan).unwrap();
     let right_path = lines(right.hops.iter().map(|hop| (&hop.node, &hop.observations)));
     let caught = trace.captured.as_ref();
