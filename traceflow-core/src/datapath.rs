@@ -14,6 +14,7 @@ use crate::names::{NodeName, ObjectName};
 use crate::observation::Observation;
 use crate::packet::{CapturedPacket, IpFamily, Nonce, Packet, Protocol};
 use crate::plan::FlowMatch;
+use crate::receipt::Change;
 
 /// One node's packet processing: a switch, a simulator, anything that packets pass through.
 ///
@@ -58,7 +59,8 @@ pub trait Datapath: Send + Sync {
 
     /// Removes everything the probe left on this node: flows, tags, connection tracking and affinity entries.
     ///
-    /// **Behavior**: works for a probe that was never installed here; a second call changes nothing.
+    /// **Behavior**: works for a probe that was never installed here; a second call changes nothing. What was there before
+    /// the probe stays, and is no change of the probe's. Each change is told once, by the call that undid it.
     ///
     /// # Errors
     /// [`DatapathError::Unavailable`] if the node can't be reached; what is left then goes by itself after
@@ -236,10 +238,12 @@ pub enum ProbeKind {
 }
 
 /// What [`Datapath::remove`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Removed {
     /// How many packets matched a live probe where they entered the network, if [`Capabilities::counts_matches`].
     pub matched: Option<u64>,
+    /// What the probe had changed on this node, and what became of it.
+    pub changes: Vec<Change>,
 }
 
 /// What a datapath says of its own accord.

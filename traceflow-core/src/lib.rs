@@ -53,7 +53,7 @@
 //! |---|---|
 //! | ask | [`spec`], [`plan`], [`inventory`] |
 //! | trace | [`tracer`]; [`session`] for a driver of your own |
-//! | read the answer | [`trace`], [`observation`], [`render`] |
+//! | read the answer | [`trace`], [`observation`], [`receipt`], [`render`] |
 //! | write a backend | [`datapath`], [`packet`], [`fanout`]; the crate `traceflow-conformance` tests it |
 //! | test what you embed it in | `mock`, behind the feature of that name; the crate `traceflow-sim` |
 //! | say why there is no answer | [`Error`]; [`input`] for wrong input |
@@ -74,6 +74,7 @@ pub mod names;
 pub mod observation;
 pub mod packet;
 pub mod plan;
+pub mod receipt;
 pub mod render;
 pub mod session;
 pub mod spec;

@@ -1,9 +1,12 @@
 //! The connection tracking entries that an injected packet leaves, and how they are forgotten: each by its whole tuple,
 //! which the switch finds at once.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use traceflow_core::packet::{CapturedTransport, IcmpHeader, IpFamily, Packet, Protocol, Transport};
+use traceflow_core::receipt::{Change, Changed, Fate};
 use traceflow_openflow::field::Field;
 use traceflow_openflow::message::{CtFlush, Message, Tuple};
 
@@ -115,10 +118,56 @@ impl Connection {
             .filter_map(move |&zone| self.forgotten_in(zone))
     }
 
+    /// The entry as the change of a trace; `None` if there never is one.
+    pub(crate) fn change_in(self, zone: u16) -> Option<Change> {
+        let fate = match self.kind {
+            _ if self.is_safe_to_forget() => Fate::Undone,
+            Kind::Icmp(_) if self.protocol == Protocol::ICMP => return None,
+            _ => Fate::Expires {
+                within: ICMP_LIFETIME,
+                why: "Open vSwitch 3.1 would abort if it were told to forget an ICMPv6 entry".into(),
+            },
+        };
+        let what = Changed::Connection {
+            tuple: self.to_string().into(),
+            zone: Some(zone),
+        };
+        Some(Change { what, fate })
+    }
+
+    /// The same in every zone of its family.
+    pub(crate) fn changes_in_all(self, zones: &Zones) -> impl Iterator<Item = Change> + '_ {
+        let zones = zones.of(self.family()).iter();
+        zones.filter_map(move |&zone| self.change_in(zone))
+    }
+
     pub(crate) fn family(self) -> IpFamily {
         IpFamily::of(self.source)
     }
 }
+
+/// `TCP 10.0.0.1:40000 -> 10.0.0.2:80`
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            source,
+            destination,
+            protocol,
+            kind,
+        } = *self;
+        match kind {
+            Kind::Ports(source_port, destination_port) => {
+                let source = SocketAddr::new(source, source_port);
+                let destination = SocketAddr::new(destination, destination_port);
+                write!(f, "{protocol} {source} -> {destination}")
+            }
+            Kind::Icmp(_) | Kind::Nothing => write!(f, "{protocol} {source} -> {destination}"),
+        }
+    }
+}
+
+/// `CT_DPIF_TP_ATTR_ICMP_FIRST` as Open vSwitch has it by default: an echo that wasn't answered is forgotten.
+const ICMP_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Echo, timestamp and information requests: the types that conntrack of Open vSwitch takes for a beginning.
 const ICMP_REQUESTS: [u8; 3] = [8, 13, 15];
@@ -133,6 +182,53 @@ impl Zones {
         match family {
             IpFamily::V4 => &self.v4,
             IpFamily::V6 => &self.v6,
+        }
+    }
+}
+
+/// What an injected packet leaves in connection tracking.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Footprint {
+    /// What has the switch forget it; also what may not be there.
+    pub(crate) messages: Vec<Message>,
+    /// What the packet began, and what becomes of that when the switch has been told.
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Footprint {
+    /// Of a packet that was not seen: it can have begun its connection in any zone.
+    pub(crate) fn unseen(connection: Connection, zones: &Zones) -> Self {
+        Self {
+            messages: connection.forgotten_in_all(zones).collect(),
+            changes: connection.changes_in_all(zones).collect(),
+        }
+    }
+
+    /// Of a packet that was seen, and that began its connection as `begun` if it was injected here.
+    pub(crate) fn seen(evidence: &Evidence<'_>, begun: Option<Connection>) -> Self {
+        let zones = &evidence.layout.zones;
+        if Belongs::of(evidence) != Belongs::ToNobody {
+            return Self::default();
+        }
+        let here = Connection::in_last_zone(evidence);
+        let Some(&first_zone) = zones.of(here.family()).first() else {
+            return Self::default();
+        };
+        let zone = evidence.zone().unwrap_or(first_zone);
+        let mut entries = vec![(here, zone)];
+        // Behind a second zone, the first one still has the connection as it was before.
+        entries.extend(
+            begun
+                .map(|begun| (begun, first_zone))
+                .filter(|entry| *entry != (here, zone)),
+        );
+        let changes = entries.iter().filter(|_| evidence.commits_connection());
+        Self {
+            changes: changes.filter_map(|(entry, zone)| entry.change_in(*zone)).collect(),
+            messages: entries
+                .iter()
+                .filter_map(|(entry, zone)| entry.forgotten_in(*zone))
+                .collect(),
         }
     }
 }

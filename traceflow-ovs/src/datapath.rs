@@ -12,11 +12,11 @@ use traceflow_core::packet::{Packet, Protocol};
 use traceflow_openflow::Port;
 use traceflow_openflow::message::{FlowMod, Message, PacketIn2, PacketOut};
 
-use crate::conntrack::Connection;
+use crate::conntrack::{Connection, Footprint};
 use crate::instance::{MarkKind, WireMark};
 use crate::layout::{Carrier, Layout};
 use crate::settings::Settings;
-use crate::switch::{Left, Switch, delete, expiry};
+use crate::switch::{Installed, Switch, delete, expiry};
 use crate::watch::{self, Arrivals, LiveProbe};
 
 /// Traces packets through one node's Open vSwitch, over OpenFlow.
@@ -105,7 +105,10 @@ impl OvsDatapath {
             matched = self.matched(probe).await?;
         }
         switch.channel.perform(vec![self.deletion(probe)]).await?;
-        Ok(Removed { matched: Some(matched) })
+        Ok(Removed {
+            matched: Some(matched),
+            changes: known.and_then(|known| known.deleted()).into_iter().collect(),
+        })
     }
 
     async fn remove_injected(&self, probe: &Probe, packet: &Packet) -> Result<Removed, DatapathError> {
@@ -113,35 +116,46 @@ impl OvsDatapath {
         let Ok(layout) = switch.layout() else {
             return Ok(Removed::default());
         };
-        if let Some(left) = self.left_by(probe, packet, &layout) {
-            switch.clean_up(left).await?;
+        let Left { footprint, silent } = self.left_by(probe, packet, &layout);
+        if silent || !footprint.messages.is_empty() {
+            switch.clean_up(&footprint.messages, silent).await?;
         }
+        let mut changes = footprint.changes;
         if layout.carrier == Carrier::Dscp {
             let installed = switch.live().remove(&probe.trace);
+            changes.extend(installed.as_ref().and_then(Installed::deleted));
             let mut messages = vec![self.deletion(probe)];
             let shared = installed.map(|installed| switch.shared_with_others(&installed));
             messages.extend(shared.into_iter().flatten().map(Message::FlowMod));
             switch.channel.perform(messages).await?;
         }
-        Ok(Removed::default())
+        Ok(Removed { matched: None, changes })
     }
 
-    /// What the probe's packets may have left here; `None` if the switch has been told to forget it.
-    fn left_by(&self, probe: &Probe, packet: &Packet, layout: &Layout) -> Option<Left> {
-        let begun = || Connection::of(packet).forgotten_in_all(&layout.zones).collect();
+    /// What the probe's packets left here, or can have left.
+    fn left_by(&self, probe: &Probe, packet: &Packet, layout: &Layout) -> Left {
+        let unseen = || Footprint::unseen(Connection::of(packet), &layout.zones);
         let flights = &self.switch.flights;
-        let (messages, silent) = match flights.end(probe.trace) {
-            Some(journey) if journey.settled => return None,
-            Some(_) => (begun(), true),
+        let (footprint, silent) = match flights.end(probe.trace) {
+            Some(journey) if journey.settled => {
+                let messages = Vec::new();
+                let changes = journey.changes;
+                (Footprint { messages, changes }, false)
+            }
+            Some(_) => (unseen(), true),
             None => match flights.visited(packet.nonce) {
-                Some(messages) if messages.is_empty() => return None,
-                Some(messages) => (messages, false),
+                Some(footprint) => (footprint, false),
                 // Whose connection that is can't be told where strangers look the same.
-                None if layout.carrier == Carrier::Dscp => (Vec::new(), true),
-                None => (begun(), true),
+                None if layout.carrier == Carrier::Dscp => (Footprint::default(), true),
+                None => {
+                    // Nobody knows that it came here at all.
+                    let Footprint { messages, .. } = unseen();
+                    let changes = Vec::new();
+                    (Footprint { messages, changes }, true)
+                }
             },
         };
-        Some(Left { messages, silent })
+        Left { footprint, silent }
     }
 
     /// How many packets the flow that marks has marked, without those that were unmarked behind it.
@@ -190,6 +204,13 @@ fn capabilities(settings: &Settings) -> Capabilities {
         standing_watch: carrier == Carrier::TunnelId,
         counts_matches: true,
     }
+}
+
+/// What an injected probe leaves behind.
+struct Left {
+    footprint: Footprint,
+    /// The packet was not seen here; it may be that what the switch said of it never came.
+    silent: bool,
 }
 
 #[async_trait]

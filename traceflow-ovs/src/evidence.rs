@@ -134,6 +134,22 @@ impl<'a> Evidence<'a> {
         )
     }
 
+    /// Whether the pipeline has come to where it commits the packet's connection: behind the last table, where an endpoint is
+    /// chosen, and where a rule allows it.
+    pub(crate) fn commits_connection(&self) -> bool {
+        if self.connection() & ct_state::TRACKED == 0 {
+            return false;
+        }
+        let registers = &self.layout.registers;
+        let by_rule = |rule: Option<Subfield>| rule.is_none_or(|bits| self.bits(bits) != 0);
+        match self.ending {
+            Ending::Left(exit) => exit.kind != ExitKind::Refusal,
+            Ending::Dropped(_) => {
+                self.is_translated() || by_rule(registers.egress_rule) || by_rule(registers.ingress_rule)
+            }
+        }
+    }
+
     /// The conntrack zone that the packet went through last.
     pub(crate) fn zone(&self) -> Option<u16> {
         number(self.metadata, Field::NXM_NX_CT_ZONE).map(|zone| zone as u16)
@@ -173,8 +189,11 @@ impl<'a> Evidence<'a> {
                     .endpoint_v6
                     .is_some_and(|field| wide(self.metadata, field) == address.to_bits()),
             };
-        let translated = matches!(self.original_addresses(), (_, Some(original)) if original != destination);
-        (remembered || translated).then_some(destination)
+        (remembered || self.is_translated()).then_some(destination)
+    }
+
+    fn is_translated(&self) -> bool {
+        matches!(self.original_addresses(), (_, Some(original)) if original != self.packet.destination)
     }
 }
 

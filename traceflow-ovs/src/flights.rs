@@ -9,9 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use traceflow_core::datapath::TraceId;
 use traceflow_core::packet::Nonce;
+use traceflow_core::receipt::Change;
 use traceflow_openflow::message::Message;
 
-use crate::conntrack::Connection;
+use crate::conntrack::{Connection, Footprint};
 
 /// What was injected on this node and isn't removed yet.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ struct UnderWay {
     by_nonce: HashMap<Nonce, Flight>,
     by_trace: HashMap<TraceId, Journey>,
     /// Packets that others injected and that came by here, the latest.
-    visitors: HashMap<Nonce, Vec<Message>>,
+    visitors: HashMap<Nonce, Footprint>,
     order: VecDeque<Nonce>,
     /// What the switch was to forget when it could not be told, the oldest first.
     owed: VecDeque<Message>,
@@ -51,8 +52,8 @@ impl UnderWay {
         }
     }
 
-    fn remember(&mut self, nonce: Nonce, messages: Vec<Message>) {
-        if self.visitors.insert(nonce, messages).is_none() {
+    fn remember(&mut self, nonce: Nonce, left: Footprint) {
+        if self.visitors.insert(nonce, left).is_none() {
             self.order.push_back(nonce);
         }
         while self.order.len() > MOST_VISITORS {
@@ -80,6 +81,8 @@ pub(crate) struct Journey {
     pub(crate) nonces: Vec<Nonce>,
     /// Its connection is forgotten, or isn't ours to forget.
     pub(crate) settled: bool,
+    /// What it changed, once that is known.
+    pub(crate) changes: Vec<Change>,
 }
 
 /// A packet that is silent for so long takes no place any more.
@@ -118,30 +121,42 @@ impl Flights {
             connection,
             nonces: Vec::new(),
             settled: false,
+            changes: Vec::new(),
         });
         journey.nonces.push(nonce);
         journey.settled = false;
         again
     }
 
-    /// The packet of this nonce was seen here for the first time. Returns what its trace began here, if that was here.
-    pub(crate) fn land(&self, nonce: Nonce) -> Option<Connection> {
-        let mut under_way = self.lock();
-        let flight = under_way.by_nonce.get_mut(&nonce).filter(|flight| !flight.landed)?;
-        flight.landed = true;
-        let trace = flight.trace;
-        let journey = under_way.by_trace.get_mut(&trace)?;
-        journey.settled = true;
+    /// The connection that the packet of this nonce began here, if it was injected here and hasn't been seen yet.
+    pub(crate) fn begun_by(&self, nonce: Nonce) -> Option<Connection> {
+        let under_way = self.lock();
+        let flight = under_way.by_nonce.get(&nonce).filter(|flight| !flight.landed)?;
+        let journey = under_way.by_trace.get(&flight.trace)?;
         Some(journey.connection)
     }
 
-    /// A packet that was injected elsewhere came by here; that is what is to be sent when its trace is over.
-    pub(crate) fn visit(&self, nonce: Nonce, messages: Vec<Message>) {
-        self.lock().remember(nonce, messages);
+    /// The packet of this nonce was seen here for the first time, and the switch is told to undo what it changed.
+    pub(crate) fn land(&self, nonce: Nonce, changes: Vec<Change>) {
+        let mut under_way = self.lock();
+        let Some(flight) = under_way.by_nonce.get_mut(&nonce) else {
+            return;
+        };
+        flight.landed = true;
+        let trace = flight.trace;
+        if let Some(journey) = under_way.by_trace.get_mut(&trace) {
+            journey.settled = true;
+            journey.changes = changes;
+        }
     }
 
-    /// Whether a packet that was injected elsewhere came by here lately, and what is to be sent because of it.
-    pub(crate) fn visited(&self, nonce: Nonce) -> Option<Vec<Message>> {
+    /// A packet that was injected elsewhere came by here, and left this; its messages are to be sent when its trace is over.
+    pub(crate) fn visit(&self, nonce: Nonce, left: Footprint) {
+        self.lock().remember(nonce, left);
+    }
+
+    /// Whether a packet that was injected elsewhere came by here lately, and what it left.
+    pub(crate) fn visited(&self, nonce: Nonce) -> Option<Footprint> {
         self.lock().visitors.remove(&nonce)
     }
 
@@ -264,7 +279,9 @@ mod tests {
     async fn a_packet_that_was_seen_here_takes_its_place_until_its_trace_is_over() {
         let flights = Flights::new(1);
         flights.begin(TraceId(1), Nonce(1), connection()).await;
-        assert_eq!(flights.land(Nonce(1)), Some(connection()));
+        assert_eq!(flights.begun_by(Nonce(1)), Some(connection()));
+        flights.land(Nonce(1), Vec::new());
+        assert_eq!(flights.begun_by(Nonce(1)), None, "it was seen before");
         let second = flights.begin(TraceId(2), Nonce(2), connection());
         tokio::pin!(second);
         assert!(timeout(Duration::from_millis(1), &mut second).await.is_err());
@@ -304,7 +321,7 @@ mod tests {
         let flights = Flights::new(2);
         flights.begin(TraceId(1), Nonce(1), connection()).await;
         flights.begin(TraceId(2), Nonce(2), connection()).await;
-        flights.land(Nonce(1));
+        flights.land(Nonce(1), Vec::new());
         assert_eq!(flights.lose_all(), 1);
     }
 }

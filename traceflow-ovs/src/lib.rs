@@ -45,7 +45,8 @@
 //!
 //! Nothing: flows go with the tracer, by themselves a minute after its death, or by [`sweep()`]; connection tracking forgets
 //! an injected packet's connection as soon as the packet is reported; a Service's affinity is never learned from one. But
-//! Open vSwitch 3.1 aborts when it is to forget a connection of ICMPv6: those entries expire by themselves, within a minute.
+//! Open vSwitch 3.1 aborts when it is to forget a connection of ICMPv6: those entries expire by themselves, within a minute. The trace's
+//! [receipt](traceflow_core::receipt) tells all of it.
 //!
 //! # Limits
 //!

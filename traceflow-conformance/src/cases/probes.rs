@@ -1,14 +1,16 @@
 //! Install and remove: nothing of a probe outlives it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
-use traceflow_core::datapath::{DatapathError, Probe};
+use traceflow_core::datapath::{Datapath, DatapathError, Probe};
+use traceflow_core::receipt::{Change, Fate};
 
-use crate::case::Failure;
+use crate::case::{Failure, ensure, succeeds};
 use crate::trial::Trial;
 
 pub(super) async fn a_probe_leaves_nothing(trial: Trial) -> Result<(), Failure> {
@@ -134,6 +136,52 @@ pub(super) async fn a_forgotten_probe_goes_by_itself(trial: Trial) -> Result<(),
         }
     }
     Ok(())
+}
+
+pub(super) async fn what_a_probe_changed_is_told(trial: Trial) -> Result<(), Failure> {
+    trial.attach().await?;
+    for probe in trial.probes().await? {
+        for datapath in &trial.network().datapaths {
+            let before = lines(datapath).await?;
+            succeeds("install", datapath.install(&probe).await)?;
+            let put = lines(datapath).await? != before;
+            let told = succeeds("remove", datapath.remove(&probe).await)?.changes;
+            ensure_told(put, &told)?;
+            let again = succeeds("a second remove", datapath.remove(&probe).await)?.changes;
+            ensure(
+                again.is_empty(),
+                "a second remove to tell of no changes",
+                told_of(&again),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn ensure_told(put: bool, told: &[Change]) -> Result<(), Failure> {
+    let expected = match put {
+        true => "remove to tell of the changes that install made",
+        false => "remove to tell of no changes, as install made none",
+    };
+    ensure(told.is_empty() != put, expected, told_of(told))?;
+    let undone = told.iter().all(|change| change.fate == Fate::Undone);
+    ensure(
+        undone,
+        "everything that install put in place to be undone",
+        told_of(told),
+    )
+}
+
+fn told_of(changes: &[Change]) -> String {
+    let changes = changes.iter().map(|Change { what, fate }| format!("{what}, {fate}"));
+    match changes.collect::<Vec<_>>() {
+        none if none.is_empty() => "none told of".to_owned(),
+        some => some.join("; "),
+    }
+}
+
+async fn lines(datapath: &Arc<dyn Datapath>) -> Result<Vec<String>, Failure> {
+    succeeds("leftovers", datapath.leftovers().await)
 }
 
 pub(super) async fn many_probes_come_and_go_at_once(trial: Trial) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ use traceflow_core::names::NodeName;
 use traceflow_core::observation::{Action, Component, Observation};
 use traceflow_core::packet::{IpFamily, Nonce, Packet, Protocol};
 use traceflow_core::plan::{FlowMatch, TcpFlagsMatch};
+use traceflow_core::receipt::{Change, Changed, Fate};
 
 use super::Fabric;
 
@@ -44,6 +45,9 @@ pub(crate) enum Flaw {
     LeavesAnInterruptedInstall,
     LeavesAnInterruptedInject,
     CannotResumeARemove,
+    ConcealsItsChanges,
+    TellsItsChangesTwice,
+    SaysThatItsChangesStay,
     KeepsAProbeForever,
     IsBusyWhileAnotherCallRuns,
     // Injected packets.
@@ -340,7 +344,13 @@ impl Datapath for Broken {
             Flaw::CountsUnclaimed => Some(0),
             _ => removed.matched,
         };
-        Ok(Removed { matched })
+        let changes = match self.flaw {
+            Flaw::ConcealsItsChanges => Vec::new(),
+            Flaw::TellsItsChangesTwice if again => vec![flow_that(Fate::Undone)],
+            Flaw::SaysThatItsChangesStay if !removed.changes.is_empty() => vec![flow_that(stays())],
+            _ => removed.changes,
+        };
+        Ok(Removed { matched, changes })
     }
 
     async fn detach(&self) -> Result<(), DatapathError> {
@@ -523,5 +533,17 @@ fn anything(family: IpFamily) -> FlowMatch {
         icmp_code: None,
         dscp: None,
         new_only: false,
+    }
+}
+
+fn flow_that(fate: Fate) -> Change {
+    let what = Changed::Flows { count: 1 };
+    Change { what, fate }
+}
+
+fn stays() -> Fate {
+    Fate::Expires {
+        within: Duration::from_secs(60),
+        why: "it was forgotten".into(),
     }
 }

@@ -273,6 +273,10 @@ fn remarks(trace: &Trace) -> Vec<Remark> {
         .choices
         .iter()
         .for_each(|choice| add("Chosen", choice.to_string()));
+    // On a picture, only what somebody has to know of.
+    if !trace.receipt.is_clean() {
+        add("Receipt", trace.receipt.to_string());
+    }
     trace.notes.iter().for_each(|note| add("Note", note.clone()));
     remarks
 }

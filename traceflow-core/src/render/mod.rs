@@ -37,6 +37,7 @@ mod dot;
 mod graph;
 mod json;
 mod mermaid;
+mod receipt;
 #[cfg(test)]
 mod samples;
 mod status;
@@ -52,6 +53,7 @@ pub use captured::{
 };
 pub use dot::dot;
 pub use mermaid::mermaid;
+pub use receipt::{ChangeStatus, NodeReceiptStatus, ReceiptStatus};
 pub use status::{ChoiceStatus, FindingStatus, NodeResult, ObservationStatus, Phase, Status};
 pub use svg::svg;
 pub use table::{Style, table};

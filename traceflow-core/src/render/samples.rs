@@ -12,6 +12,7 @@ use crate::packet::{
     TcpFlags, Transport,
 };
 use crate::plan::{Choice, End, FlowMatch, Plan, Question};
+use crate::receipt::{Change, Changed, Fate, NodeReceipt, Receipt, Unconfirmed};
 use crate::trace::{Cause, Finding, Hop, Mode, Silence, Trace, Verdict};
 
 const NODE_A: &str = "k8s2-md-0-647454fc57-9sf7n";
@@ -209,6 +210,7 @@ pub(super) fn none_dropped() -> Trace {
 pub(super) fn with_gap() -> Trace {
     let mut trace = pod1_to_pod3();
     trace.hops[1].after_gap = true;
+    trace.receipt.nodes = vec![cleaned_up(NODE_A), not_cleaned_up(NODE_B)];
     trace
         .notes
         .push(format!("node {NODE_A} lost 1 report during the trace"));
@@ -278,7 +280,53 @@ pub(super) fn hostile() -> Trace {
     };
     let mut trace = injected(pod(2), tcp(1, 2), vec![hop(attack, 0, vec![seen])], verdict);
     trace.notes.push(attack.to_owned());
+    let change = Change {
+        what: Changed::Other(attack.into()),
+        fate: Fate::Expires {
+            within: Duration::from_secs(1),
+            why: attack.into(),
+        },
+    };
+    trace.receipt.nodes = vec![NodeReceipt {
+        changes: vec![change],
+        ..NodeReceipt::new(attack)
+    }];
     trace
+}
+
+fn cleaned_up(node: &str) -> NodeReceipt {
+    let undone = |what| Change {
+        what,
+        fate: Fate::Undone,
+    };
+    let connection = |zone| Changed::Connection {
+        tuple: "TCP 10.10.0.5:10002 -> 10.10.1.7:80".into(),
+        zone: Some(zone),
+    };
+    let affinity = Changed::Affinity {
+        client: ip("10.10.0.5"),
+        endpoint: ip("10.10.1.7"),
+    };
+    let changes = [
+        connection(65520),
+        connection(65521),
+        affinity,
+        Changed::Flows { count: 2 },
+    ];
+    NodeReceipt {
+        changes: changes.map(undone).into(),
+        ..NodeReceipt::new(node)
+    }
+}
+
+fn not_cleaned_up(node: &str) -> NodeReceipt {
+    NodeReceipt {
+        unconfirmed: Some(Unconfirmed {
+            error: "the datapath is unavailable: no answer within 3 s".into(),
+            within: Duration::from_secs(80),
+        }),
+        ..NodeReceipt::new(node)
+    }
 }
 
 /// A path of any words; the packet is lost sight of before every third hop, and the last `unseen` hops are only predicted.
@@ -473,6 +521,7 @@ fn trace(mode: Mode, destination: End, question: Question, hops: Vec<Hop>, verdi
         unseen: Vec::new(),
         finding: None,
         attempts: u8::from(mode == Mode::Injected),
+        receipt: Receipt::default(),
         notes: Vec::new(),
     }
 }

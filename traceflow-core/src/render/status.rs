@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::captured::Captured;
+use super::receipt::ReceiptStatus;
 use super::verdict::VerdictStatus;
 use super::wording;
 use crate::error::Error;
@@ -16,8 +17,8 @@ use crate::trace::{Finding, Hop, Mode, Silence, Trace, Verdict};
 
 /// `status` of a Traceflow.
 ///
-/// The fields that Antrea has keep its names and meaning. `mode`, `verdict`, `unseen`, `finding`, `attempts`, `choices` and `notes`
-/// are ours, as are `afterGap` of a result and `reason` of an observation. What is not known is left out.
+/// The fields that Antrea has keep its names and meaning. `mode`, `verdict`, `unseen`, `finding`, `attempts`, `choices`,
+/// `receipt` and `notes` are ours, as are `afterGap` of a result and `reason` of an observation. What is not known is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -52,6 +53,9 @@ pub struct Status {
     /// What was not asked for but chosen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<ChoiceStatus>,
+    /// What the trace changed, and that it is undone; absent where nothing was touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptStatus>,
     /// What else the reader must know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -200,6 +204,7 @@ impl Status {
             finding: None,
             attempts: None,
             choices: Vec::new(),
+            receipt: None,
             notes: Vec::new(),
         }
     }
@@ -225,6 +230,7 @@ impl Status {
             finding: trace.finding.as_deref().map(FindingStatus::from),
             attempts: (trace.mode == Mode::Injected).then_some(trace.attempts),
             choices: trace.plan.choices.iter().map(choice).collect(),
+            receipt: ReceiptStatus::of(&trace.receipt),
             notes: trace.notes.clone(),
             ..self
         }

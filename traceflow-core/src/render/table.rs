@@ -54,6 +54,7 @@ pub fn table(trace: &Trace, style: Style) -> String {
     page.path(trace);
     page.list("Chosen", trace.plan.choices.iter().map(ToString::to_string));
     page.list("Captured", trace.captured.iter().map(wording::packet));
+    page.list("Receipt", wording::receipt(trace).into_iter());
     page.list("Note", trace.notes.iter().cloned());
     page.out
 }
@@ -325,6 +326,8 @@ mod tests {
                k8s2-md-0-647454fc57-qpqbg   Forwarding      Classification   Received
                                             NetworkPolicy   IngressRule      Forwarded   K8sNetworkPolicy:default/allow-ingress-from-pod1
                                             Forwarding      Output           Delivered
+
+            Receipt:  NOT ALL UNDONE: k8s2-md-0-647454fc57-9sf7n: 2 flows, 2 connection tracking entries, 1 session affinity undone; k8s2-md-0-647454fc57-qpqbg: could not be cleaned up: the datapath is unavailable: no answer within 3 s; what is left goes by itself within 80 s
 
             Note:     node k8s2-md-0-647454fc57-9sf7n lost 1 report during the trace
         "#]]

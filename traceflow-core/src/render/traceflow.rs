@@ -157,6 +157,7 @@ mod tests {
             "finding",
             "attempts",
             "choices",
+            "receipt",
             "notes",
             "startTime",
         ] {

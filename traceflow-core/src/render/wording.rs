@@ -63,6 +63,12 @@ pub(super) fn mode(trace: &Trace) -> String {
     }
 }
 
+/// What the trace changed and that it is undone; nothing where nothing was touched.
+pub(super) fn receipt(trace: &Trace) -> Option<String> {
+    let touched = !trace.receipt.nodes.is_empty();
+    touched.then(|| trace.receipt.to_string())
+}
+
 /// How it ended, in capitals, and why.
 pub(super) fn verdict(trace: &Trace) -> String {
     let ended = end_of_path(trace);

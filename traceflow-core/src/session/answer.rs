@@ -9,6 +9,7 @@ use super::single::Setup;
 use super::work::{Removal, Stage, Work};
 use crate::names::NodeName;
 use crate::plan::Question;
+use crate::receipt::{NodeReceipt, Receipt, Unconfirmed};
 use crate::trace::finding::difference;
 use crate::trace::path::Path;
 use crate::trace::verdict::{Evidence, Troubles, chose_otherwise, ending, silence, unseen};
@@ -44,6 +45,7 @@ pub(super) fn answer(findings: Findings<'_>) -> Trace {
         verdict,
         captured: captured.filter(|_| live),
         attempts: if live { 0 } else { findings.attempts.len() as u8 },
+        receipt: receipt(&findings),
         notes: notes(&findings, best, &not_watched),
     };
     trace.finding = finding(&findings, &trace);
@@ -117,17 +119,30 @@ fn not_watched(findings: &Findings<'_>) -> BTreeSet<NodeName> {
     never.filter(|node| !findings.seen.contains(*node)).cloned().collect()
 }
 
+fn receipt(findings: &Findings<'_>) -> Receipt {
+    let node = |(node, removal): (&NodeName, &Removal)| {
+        let mut receipt = NodeReceipt::new(node.clone());
+        match removal {
+            Removal::Done(changes) => receipt.changes.clone_from(changes),
+            Removal::GivenUp(error) => {
+                receipt.unconfirmed = Some(Unconfirmed {
+                    error: error.to_string().into(),
+                    within: findings.lifetime,
+                });
+            }
+            // There is no answer before the last removal is over.
+            Removal::Running(..) | Removal::Pausing(..) => {}
+        }
+        receipt
+    };
+    Receipt {
+        nodes: findings.removals.iter().map(node).collect(),
+    }
+}
+
 /// What else the reader must know, the weightiest first.
 fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeName>) -> Vec<String> {
     let mut notes = Vec::new();
-    for (node, removal) in findings.removals {
-        if let Removal::GivenUp(error) = removal {
-            let lifetime = findings.lifetime.as_secs();
-            notes.push(format!(
-                "node {node} could not be cleaned up: {error}; what is left goes by itself within {lifetime} s"
-            ));
-        }
-    }
     if let Some(second) = findings.attempts.get(1)
         && second.nonce == best.nonce
     {

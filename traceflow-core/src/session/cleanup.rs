@@ -63,7 +63,7 @@ impl Session {
         let Removal::Running(n, _) = *removal else { return };
         match result {
             Ok(removed) => {
-                *removal = Removal::Done;
+                *removal = Removal::Done(removed.changes);
                 self.matched = sum(self.matched, removed.matched);
             }
             Err(error) => *removal = Removal::failed(n, error, now),

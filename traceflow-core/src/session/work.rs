@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::datapath::DatapathError;
+use crate::receipt::Change;
 
 /// How long a node may take to answer attach, install or inject.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -78,8 +79,8 @@ pub(super) enum Removal {
     Running(u8, Instant),
     /// Failed n times; the next try is due then.
     Pausing(u8, Instant),
-    /// Nothing of the trace is there any more.
-    Done,
+    /// Nothing of the trace is there any more, except what is said here to go by itself.
+    Done(Vec<Change>),
     /// Failed for good.
     GivenUp(DatapathError),
 }
@@ -100,13 +101,13 @@ impl Removal {
     }
 
     pub(super) fn over(&self) -> bool {
-        matches!(self, Self::Done | Self::GivenUp(_))
+        matches!(self, Self::Done(_) | Self::GivenUp(_))
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Running(_, until) | Self::Pausing(_, until) => Some(*until),
-            Self::Done | Self::GivenUp(_) => None,
+            Self::Done(_) | Self::GivenUp(_) => None,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::names::NodeName;
 use crate::observation::{DropReason, Observation};
 use crate::packet::CapturedPacket;
 use crate::plan::Plan;
+use crate::receipt::Receipt;
 
 pub use finding::Finding;
 
@@ -37,6 +38,8 @@ pub struct Trace {
     pub finding: Option<Box<Finding>>,
     /// How many packets were injected; 0 unless [`Mode::Injected`].
     pub attempts: u8,
+    /// What the trace changed on the nodes, and that it is undone.
+    pub receipt: Receipt,
     /// What else the reader must know: nodes that were not watched, evidence that was lost.
     pub notes: Vec<String>,
 }
@@ -54,6 +57,7 @@ impl Trace {
             unseen: Vec::new(),
             finding: None,
             attempts: 0,
+            receipt: Receipt::default(),
             notes: prediction.left_out.iter().map(note).collect(),
         }
     }

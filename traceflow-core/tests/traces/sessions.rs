@@ -13,6 +13,7 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::observation::Observation;
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, Nonce};
 use traceflow_core::plan::{Plan, Question};
+use traceflow_core::receipt::{Change, Changed, Fate, NodeReceipt};
 use traceflow_core::session::{Command, Event, Order, Progress, Request, Sessions, Task, Watch};
 use traceflow_core::trace::{Cause, Hop, Prediction, Trace, Unpredictable, Verdict};
 
@@ -437,7 +438,7 @@ fn a_remove_takes_the_place_of_a_command_that_hangs() {
 }
 
 #[test]
-fn a_failed_remove_is_tried_three_times_and_then_noted() {
+fn a_failed_remove_is_tried_three_times_and_then_told() {
     let mut desk = injected();
     desk.see(1, 0, &[dropped()]);
     for _ in 0..3 {
@@ -445,12 +446,34 @@ fn a_failed_remove_is_tried_three_times_and_then_noted() {
         desk.end_next(Err(unavailable()));
         desk.pass(1);
     }
-    let trace = desk.answer();
-    assert!(
-        trace.notes[0].starts_with("node n1 could not be cleaned up: "),
-        "{:?}",
-        trace.notes
+    let receipt = desk.answer().receipt;
+    assert!(!receipt.is_clean());
+    assert_eq!(
+        receipt.to_string(),
+        "NOT ALL UNDONE: n1: could not be cleaned up: the datapath is unavailable: gone; what is left goes by itself within \
+         80 s"
     );
+}
+
+#[test]
+fn what_was_undone_is_told_node_by_node() {
+    let mut desk = injected();
+    desk.see(1, 0, &[tunnel_to(2)]);
+    desk.see(2, 0, &[received(), delivered()]);
+    let entry = |tuple: &str| Change {
+        what: Changed::Connection {
+            tuple: tuple.into(),
+            zone: Some(7),
+        },
+        fate: Fate::Undone,
+    };
+    let removed = |changes| Removed { matched: None, changes };
+    desk.end_next(Ok(removed(vec![entry("a"), entry("b")])));
+    desk.end_next(Ok(removed(Vec::new())));
+    let receipt = desk.answer().receipt;
+    assert_eq!(receipt.nodes[0].changes, [entry("a"), entry("b")]);
+    assert_eq!(receipt.nodes[1], NodeReceipt::new(node(2)));
+    assert_eq!(receipt.to_string(), "all undone: n1: 2 connection tracking entries");
 }
 
 #[test]
@@ -796,12 +819,19 @@ fn where_only_drops_count_the_drop_alone_is_the_answer() {
     assert_eq!((trace.hops.len(), trace.hops[0].after_gap), (1, false));
 }
 
+fn counted(matched: u64) -> Removed {
+    Removed {
+        matched: Some(matched),
+        ..Removed::default()
+    }
+}
+
 #[test]
 fn where_only_drops_count_packets_that_passed_are_counted() {
     let mut desk = live(true);
     desk.pass(20);
-    desk.end_next(Ok(Removed { matched: Some(3) }));
-    desk.end_next(Ok(Removed { matched: Some(0) }));
+    desk.end_next(Ok(counted(3)));
+    desk.end_next(Ok(counted(0)));
     assert_eq!(desk.answer().verdict, Verdict::NoneDropped { passed: 3 });
 }
 
@@ -810,8 +840,8 @@ fn where_evidence_was_lost_nobody_can_say_that_none_was_dropped() {
     let mut desk = live(true);
     desk.report(2, Report::Lost { count: 1 });
     desk.pass(20);
-    desk.end_next(Ok(Removed { matched: Some(3) }));
-    desk.end_next(Ok(Removed { matched: Some(0) }));
+    desk.end_next(Ok(counted(3)));
+    desk.end_next(Ok(counted(0)));
     let Verdict::Unanswered(silence) = desk.answer().verdict else {
         panic!("it was silent")
     };

@@ -132,7 +132,10 @@ impl World {
 
     fn removed(&self, order: &Order) -> Removed {
         let matched = matches!(&order.command.task, Task::Remove(probe) if probe.trace.0 % 3 == 0).then_some(1);
-        Removed { matched }
+        Removed {
+            matched,
+            ..Removed::default()
+        }
     }
 
     fn count_failure(&mut self, order: &Order) {

@@ -6,25 +6,19 @@ use traceflow_openflow::message::{FlowEntry, Message};
 use super::Switch;
 use crate::losses::shown;
 
-/// What an injected probe leaves behind.
-pub(crate) struct Left {
-    /// What has the switch forget it.
-    pub(crate) messages: Vec<Message>,
-    /// The packet was not seen here; it may be that what the switch said of it never came.
-    pub(crate) silent: bool,
-}
-
 impl Switch {
-    pub(crate) async fn clean_up(&self, left: Left) -> Result<(), DatapathError> {
-        self.flights.owe(&left.messages);
+    /// Has the switch told this, and waits for its answer. Where the packet was silent, what the switch says of it may have
+    /// been lost.
+    pub(crate) async fn clean_up(&self, messages: &[Message], silent: bool) -> Result<(), DatapathError> {
+        self.flights.owe(messages);
         self.channel.up().await?;
-        self.channel.post(left.messages.clone())?;
-        if left.silent {
+        self.channel.post(messages.to_vec())?;
+        if silent {
             self.find_losses().await?;
         } else {
             self.channel.perform(Vec::new()).await?;
         }
-        self.flights.pay(&left.messages);
+        self.flights.pay(messages);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use traceflow_openflow::message::{Message, PacketIn2};
 
 use super::Switch;
 use crate::channel::Said;
-use crate::conntrack::{Belongs, Connection};
+use crate::conntrack::Footprint;
 use crate::evidence::{Arrival, Evidence};
 use crate::instance::MarkKind;
 use crate::read;
@@ -75,38 +75,23 @@ impl Switch {
     }
 
     fn settle_packet(&self, nonce: Nonce, evidence: &Evidence<'_>) -> Vec<Message> {
-        let begun = self.flights.land(nonce);
-        let messages = forgotten(evidence, begun);
-        let visits = begun.is_none();
+        let begun = self.flights.begun_by(nonce);
+        let Footprint { messages, changes } = Footprint::seen(evidence, begun);
         let (now, later) = match evidence.mark.kind {
             MarkKind::Carried => (Vec::new(), messages),
             _ => (messages, Vec::new()),
         };
-        if visits {
-            self.flights.visit(nonce, later);
+        match begun {
+            Some(_) => self.flights.land(nonce, changes),
+            None => self.flights.visit(
+                nonce,
+                Footprint {
+                    messages: later,
+                    changes,
+                },
+            ),
         }
         self.flights.tell(&now);
         now
     }
-}
-
-/// What an injected packet left in connection tracking, unless that is real traffic's.
-fn forgotten(evidence: &Evidence<'_>, begun: Option<Connection>) -> Vec<Message> {
-    let zones = &evidence.layout.zones;
-    if Belongs::of(evidence) != Belongs::ToNobody {
-        return Vec::new();
-    }
-    let here = Connection::in_last_zone(evidence);
-    let Some(&first_zone) = zones.of(here.family()).first() else {
-        return Vec::new();
-    };
-    let zone = evidence.zone().unwrap_or(first_zone);
-    let mut messages: Vec<Message> = here.forgotten_in(zone).into_iter().collect();
-    // Behind a second zone, the first one still has the connection as it was before.
-    if let Some(begun) = begun
-        && (zone, here) != (first_zone, begun)
-    {
-        messages.extend(begun.forgotten_in(first_zone));
-    }
-    messages
 }

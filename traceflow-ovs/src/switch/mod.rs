@@ -17,9 +17,7 @@ use traceflow_core::fanout::Fanout;
 use traceflow_openflow::message::{FlowCommand, FlowEntry, FlowMod, PacketIn2};
 
 use self::attachment::Standing;
-pub(crate) use self::cleaning::Left;
-use self::probes::Installed;
-pub(crate) use self::probes::{Fate, expiry};
+pub(crate) use self::probes::{Fate, Installed, expiry};
 use crate::channel::{Channel, Opening};
 use crate::flights::Flights;
 use crate::instance::Instance;

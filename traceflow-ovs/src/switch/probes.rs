@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use traceflow_core::datapath::{DatapathError, Mark, Probe, ProbeKind, TraceId};
+use traceflow_core::receipt::{self, Change, Changed};
 use traceflow_openflow::message::{FlowMod, Message};
 
 use super::{Switch, delete};
@@ -20,6 +21,8 @@ pub(crate) struct Installed {
     /// What becomes of the DSCP of its packets when they come from another node.
     fate: Option<Fate>,
     flows: Vec<FlowMod>,
+    /// How many flows it was given.
+    given: usize,
     /// Whether the switch has taken them.
     stands: bool,
     /// How many of its packets were punted here, once every node had time to be armed.
@@ -27,6 +30,18 @@ pub(crate) struct Installed {
     since: Instant,
     /// When they are to be gone.
     until: Instant,
+}
+
+impl Installed {
+    /// Its flows as the change of a trace, when the switch has been told to delete them.
+    pub(crate) fn deleted(&self) -> Option<Change> {
+        let count = self.given as u64;
+        let change = Change {
+            what: Changed::Flows { count },
+            fate: receipt::Fate::Undone,
+        };
+        (count > 0).then_some(change)
+    }
 }
 
 /// What becomes of the DSCP by which a packet was known, once it was known by it.
@@ -52,6 +67,7 @@ impl Switch {
             live: matches!(probe.kind, ProbeKind::Live { .. }),
             fate: (self.settings.pipeline.carrier() == Carrier::Dscp).then_some(fate),
             flows: flows.to_vec(),
+            given: flows.len(),
             stands: false,
             punts: 0,
             since: Instant::now(),

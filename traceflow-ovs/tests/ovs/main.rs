@@ -17,6 +17,7 @@ mod faults;
 mod neighbours;
 mod policed;
 mod punts;
+mod receipts;
 mod soak;
 mod stateless;
 mod strangers;

@@ -100,9 +100,9 @@ impl Datapath for SimDatapath {
     async fn remove(&self, probe: &Probe) -> Result<Removed, DatapathError> {
         let mut node = self.fabric.node(self.node);
         node.reach()?;
-        let removed = node.remove(self.tracer, probe)?;
+        let removed = node.remove(self.tracer, probe, now())?;
         let matched = removed.matched.filter(|_| self.capabilities().counts_matches);
-        Ok(Removed { matched })
+        Ok(Removed { matched, ..removed })
     }
 
     async fn detach(&self) -> Result<(), DatapathError> {

@@ -9,6 +9,7 @@ use traceflow_core::fanout::Fanout;
 use traceflow_core::observation::Action;
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily};
 use traceflow_core::plan::FlowMatch;
+use traceflow_core::receipt::{Change, Changed, Fate};
 
 use super::NodeFaults;
 use crate::pipeline::{NodeMemory, Owner, TracerId, after};
@@ -156,18 +157,26 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, tracer: TracerId, probe: &Probe) -> Result<Removed, DatapathError> {
+    pub(super) fn remove(&mut self, tracer: TracerId, probe: &Probe, now: Instant) -> Result<Removed, DatapathError> {
         if let Some(words) = &self.faults.refuse_remove {
             return Err(DatapathError::Refused(words.clone()));
         }
+        self.expire(now);
         let owner = owner(tracer, probe);
-        self.memory.forget(owner);
         let removed = self.installed.remove(&owner);
+        // A probe is one flow here.
+        let flows = removed.iter().map(|_| Changed::Flows { count: 1 });
+        let undone = flows.chain(self.memory.forget(owner, now));
+        let changes = undone.map(|what| Change {
+            what,
+            fate: Fate::Undone,
+        });
+        let changes = changes.collect();
         let matched = match probe.kind {
             ProbeKind::Live { .. } => Some(removed.map_or(0, |installed| installed.matched)),
             ProbeKind::Injected { .. } => None,
         };
-        Ok(Removed { matched })
+        Ok(Removed { matched, changes })
     }
 
     pub(super) fn leftovers(&mut self, now: Instant) -> Vec<String> {

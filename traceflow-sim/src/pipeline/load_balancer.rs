@@ -14,7 +14,7 @@ use crate::cluster::{Backend, Cluster, Holder, NodeId, ServiceId};
 /// The endpoint that a client of a Service with affinity stays with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chosen {
-    address: IpAddr,
+    pub(super) address: IpAddr,
     port: u16,
     /// `sessionAffinityConfig.clientIP.timeoutSeconds`.
     pub(super) remembered_for: Duration,

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use traceflow_core::datapath::TraceId;
+use traceflow_core::packet::Protocol;
+use traceflow_core::receipt::Changed;
 
 use super::ServiceId;
 use super::load_balancer::Chosen;
@@ -15,7 +17,7 @@ use super::packet::Tuple;
 #[derive(Debug, Default)]
 pub(crate) struct NodeMemory {
     /// By the tuple of either direction: what a packet of it is translated to.
-    connections: HashMap<Tuple, Entry<Tuple>>,
+    connections: HashMap<Tuple, Entry<Direction>>,
     affinity: HashMap<AffinityKey, Entry<Chosen>>,
 }
 
@@ -62,6 +64,14 @@ pub(crate) struct Connection {
     pub(crate) translated: Tuple,
 }
 
+/// One direction of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Direction {
+    translated: Tuple,
+    /// That of its first packet.
+    original: bool,
+}
+
 #[derive(Debug)]
 struct Entry<T> {
     value: T,
@@ -77,7 +87,7 @@ impl NodeMemory {
     /// What a packet with this tuple is translated to, if its connection is known.
     pub(super) fn translated(&self, tuple: &Tuple, now: Instant) -> Option<Tuple> {
         let entry = self.connections.get(tuple).filter(|entry| entry.expires > now)?;
-        Some(entry.value)
+        Some(entry.value.translated)
     }
 
     /// The endpoint that this client stays with.
@@ -91,8 +101,12 @@ impl NodeMemory {
     pub(crate) fn learn(&mut self, learned: &Learned, planter: Planter, lifetime: Option<Duration>, now: Instant) {
         let at_most = |usual: Duration| after(now, lifetime.map_or(usual, |lifetime| lifetime.min(usual)));
         if let Some(Connection { original, translated }) = learned.connection {
-            let directions = [(original, translated), (translated.reversed(), original.reversed())];
-            for (tuple, value) in directions {
+            let directions = [
+                (original, translated, true),
+                (translated.reversed(), original.reversed(), false),
+            ];
+            for (tuple, translated, original) in directions {
+                let value = Direction { translated, original };
                 let expires = at_most(CONNECTION_LIFETIME);
                 plant(
                     &mut self.connections,
@@ -134,9 +148,31 @@ impl NodeMemory {
         }
     }
 
-    /// Takes away everything this trace planted.
-    pub(crate) fn forget(&mut self, trace: Owner) {
+    /// Takes away everything this trace planted, and says what that was.
+    pub(crate) fn forget(&mut self, trace: Owner, now: Instant) -> Vec<Changed> {
+        let planted = self.planted_by(trace, now);
         self.keep(|planter| planter != Planter::Trace(trace));
+        planted
+    }
+
+    /// What this trace planted and is still there: each connection once, though it is known by both its directions.
+    fn planted_by(&self, trace: Owner, now: Instant) -> Vec<Changed> {
+        let its = |planter: Planter, expires: Instant| planter == Planter::Trace(trace) && expires > now;
+        let connections = self.connections.iter();
+        let connections = connections.filter(|(_, entry)| entry.value.original && its(entry.planter, entry.expires));
+        let mut tuples: Vec<String> = connections.map(|(tuple, _)| tuple.to_string()).collect();
+        tuples.sort_unstable();
+        let connections = tuples.into_iter().map(|tuple| Changed::Connection {
+            tuple: tuple.into(),
+            zone: None,
+        });
+        let affinity = self.affinity.iter();
+        let affinity = affinity.filter(|(_, entry)| its(entry.planter, entry.expires));
+        let affinity = affinity.map(|(key, entry)| Changed::Affinity {
+            client: key.client,
+            endpoint: entry.value.address,
+        });
+        connections.chain(affinity).collect()
     }
 
     /// Takes away everything that other tracers planted.
@@ -197,10 +233,14 @@ impl fmt::Display for Tuple {
             protocol,
             source_port,
             destination_port,
-        } = self;
-        write!(
-            f,
-            "{protocol} {source} port {source_port} to {destination} port {destination_port}"
-        )
+        } = *self;
+        match protocol {
+            Protocol::TCP | Protocol::UDP | Protocol::SCTP => {
+                let source = SocketAddr::new(source, source_port);
+                let destination = SocketAddr::new(destination, destination_port);
+                write!(f, "{protocol} {source} -> {destination}")
+            }
+            _ => write!(f, "{protocol} {source} -> {destination}"),
+        }
     }
 }

@@ -79,10 +79,10 @@ async fn what_an_unreachable_node_kept_is_gone_after_its_lifetime() {
         network.leftovers(),
         [
             "a: probe of trace 7 with mark 7",
-            "a: connection tracking entry TCP 10.244.0.2 port 40000 to 10.244.1.2 port 80 of trace 1",
-            "a: connection tracking entry TCP 10.244.1.2 port 80 to 10.244.0.2 port 40000 of trace 1",
-            "b: connection tracking entry TCP 10.244.0.2 port 40000 to 10.244.1.2 port 80 of trace 1",
-            "b: connection tracking entry TCP 10.244.1.2 port 80 to 10.244.0.2 port 40000 of trace 1",
+            "a: connection tracking entry TCP 10.244.0.2:40000 -> 10.244.1.2:80 of trace 1",
+            "a: connection tracking entry TCP 10.244.1.2:80 -> 10.244.0.2:40000 of trace 1",
+            "b: connection tracking entry TCP 10.244.0.2:40000 -> 10.244.1.2:80 of trace 1",
+            "b: connection tracking entry TCP 10.244.1.2:80 -> 10.244.0.2:40000 of trace 1",
         ]
     );
     tokio::time::advance(Duration::from_secs(61)).await;

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use expect_test::expect;
+use traceflow_core::inventory::Inventory;
+use traceflow_core::names::ObjectName;
 use traceflow_core::packet::{Protocol, Transport};
-use traceflow_core::trace::Verdict;
+use traceflow_core::receipt::{Change, Changed, Fate};
+use traceflow_core::trace::{Trace, Verdict};
+use traceflow_core::tracer::Tracer;
 use traceflow_sim::model::{ServicePort, TargetPort};
 use traceflow_sim::{Cluster, ClusterBuilder, SimNetwork};
 
@@ -462,6 +466,45 @@ async fn an_injected_packet_makes_no_client_stay() {
     let asking = Asking::tcp("client", "web", 80);
     asking.predicted_and_injected(&network).await;
     assert_eq!(choices(&network, &asking).len(), 2);
+}
+
+#[tokio::test]
+async fn a_trace_says_that_it_began_an_affinity_and_took_it_away_unless_there_was_one() {
+    let network = network(
+        pods()
+            .service("web", 80)
+            .selects("app", "web")
+            .affinity(Duration::from_secs(60)),
+    );
+    let tracer = Tracer::builder(network.cluster().clone())
+        .datapaths(network.datapaths())
+        .start();
+    let plan = Asking::tcp("client", "web", 80).plan(network.cluster());
+    let affinities = |trace: &Trace| {
+        let changes = trace.receipt.nodes.iter().flat_map(|node| &node.changes);
+        let of_a_client = |change: &&Change| matches!(change.what, Changed::Affinity { .. });
+        changes.filter(of_a_client).cloned().collect::<Vec<_>>()
+    };
+    let trace = tracer.trace(plan.clone()).await.unwrap();
+    assert!(trace.receipt.is_clean());
+    let [begun] = &affinities(&trace)[..] else {
+        panic!("{:?}", trace.receipt)
+    };
+    let endpoint = trace.chosen_endpoint().unwrap();
+    let client = network
+        .cluster()
+        .pod(&ObjectName::new("default", "client"))
+        .unwrap()
+        .addresses[0];
+    assert_eq!(
+        (&begun.what, &begun.fate),
+        (&Changed::Affinity { client, endpoint }, &Fate::Undone)
+    );
+
+    network.send(&"client->web tcp,tcp_dst=80".parse().unwrap()).unwrap();
+    let trace = tracer.trace(plan).await.unwrap();
+    assert_eq!(affinities(&trace), [], "the client's own was there before");
+    tracer.close().await.unwrap();
 }
 
 #[tokio::test]

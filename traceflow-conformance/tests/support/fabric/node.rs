@@ -15,6 +15,7 @@ use traceflow_core::fanout::Fanout;
 use traceflow_core::names::NodeName;
 use traceflow_core::observation::Observation;
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, Nonce, Packet};
+use traceflow_core::receipt::{Change, Changed, Fate};
 
 use super::Fabric;
 use super::matching::{dscp, matches};
@@ -225,13 +226,19 @@ impl Datapath for Node {
             state.resting.insert(probe.mark, until);
         }
         let ours = |installed: &mut Installed| installed.probe.trace == probe.trace;
-        let matched: Option<u64> = state
-            .installed
-            .extract_if(.., ours)
-            .map(|installed| installed.matched)
-            .reduce(|a, b| a + b);
-        let matched = (live && self.fabric.can.counts_matches).then(|| matched.unwrap_or(0));
-        Ok(Removed { matched })
+        let gone: Vec<Installed> = state.installed.extract_if(.., ours).collect();
+        let matched = gone.iter().map(|installed| installed.matched).sum();
+        let flows = Changed::Flows {
+            count: gone.len() as u64,
+        };
+        let flows = Change {
+            what: flows,
+            fate: Fate::Undone,
+        };
+        Ok(Removed {
+            matched: (live && self.fabric.can.counts_matches).then_some(matched),
+            changes: Some(flows).filter(|_| !gone.is_empty()).into_iter().collect(),
+        })
     }
 
     async fn detach(&self) -> Result<(), DatapathError> {
