@@ -242,6 +242,11 @@ pub enum DropReason {
     },
     /// Connection tracking calls the packet invalid.
     InvalidConnectionState,
+    /// The port that the packet leaves by is that of a Pod which doesn't have the destination address.
+    WrongReceiver {
+        /// The Pod behind the port.
+        pod: ObjectName,
+    },
     /// The port that the packet would leave by is down.
     PortDown,
     /// The packet is longer than what the way takes, and may not be cut.
@@ -279,6 +284,7 @@ impl fmt::Display for DropReason {
             Self::NoServicePort { service } => write!(f, "Service {service} does not offer this port and protocol"),
             Self::NoEgressNode { egress } => write!(f, "no node has the address of Egress {egress}"),
             Self::InvalidConnectionState => f.write_str("connection tracking calls the packet invalid"),
+            Self::WrongReceiver { pod } => write!(f, "it is put out to {pod}, which doesn't have its address"),
             Self::PortDown => f.write_str("the output port is down"),
             Self::MtuExceeded { mtu } => write!(f, "the packet is longer than the {mtu} bytes that the way takes"),
             Self::Other(phrase) => f.write_str(phrase),

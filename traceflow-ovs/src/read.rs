@@ -312,13 +312,28 @@ fn output(evidence: &Evidence<'_>) -> Option<Observation> {
     let mut seen = Observation::new(Component::Forwarding, Action::Forwarded).at(ComponentInfo::Output);
     match exit.kind {
         ExitKind::Tunnel => seen.tunnel_dst_ip = evidence.tunnel_destination(),
-        ExitKind::Port => seen.action = handed_to(evidence),
+        ExitKind::Port => match wrong_receiver(evidence) {
+            Some(pod) => return Some(lost_at_output(DropReason::WrongReceiver { pod })),
+            None => seen.action = handed_to(evidence),
+        },
         ExitKind::Diversion => seen.action = Action::ForwardedOutOfNetwork,
         ExitKind::Denial | ExitKind::Copy => return None,
         ExitKind::Refusal if is_refused_at(evidence, Role::LoadBalancer) => return None,
         ExitKind::Refusal => seen.action = Action::Rejected,
     }
     Some(seen)
+}
+
+fn lost_at_output(reason: DropReason) -> Observation {
+    let dropped = Observation::new(Component::Forwarding, Action::Dropped).at(ComponentInfo::Output);
+    dropped.because(reason)
+}
+
+/// The Pod behind the output port, if the destination address is known to be somebody else's.
+fn wrong_receiver(evidence: &Evidence<'_>) -> Option<ObjectName> {
+    let receiver = evidence.directory.pod_at(output_port(evidence)?)?;
+    let owner = evidence.directory.owner(evidence.packet.destination)?;
+    (owner != Owner::Pod(receiver.clone())).then_some(receiver)
 }
 
 /// By the gateway port packets go to the node itself, or out.

@@ -132,18 +132,9 @@ catalogue! {
 pub const UNSEEN: &[(&str, &str)] = &[
     ("a Service without endpoints rejects nothing", REFUSAL),
     ("a rejecting rule drops", REFUSAL),
-    ("there is no route to the other node", TAKEN_FOR_A_ROUTE),
-    ("the route has another range", TAKEN_FOR_A_ROUTE),
-    ("there is no IPv6 route to the other node", TAKEN_FOR_A_ROUTE),
-    ("what is for the tunnel goes to the gateway", TAKEN_FOR_A_ROUTE),
-    ("a Pod gets another Pod's MAC address on arrival", RECEIVER),
-    ("a Pod's MAC address has another Pod's port", RECEIVER),
-    ("what is for the gateway goes to a Pod", RECEIVER),
     ("nothing is put out", LAST_TABLE),
     ("hairpin packets are put out as others are", LAST_TABLE),
 ];
 
 const REFUSAL: &str = "what the pipeline has decided is reported; that its last action is missing isn't seen";
-const TAKEN_FOR_A_ROUTE: &str = "what leaves by the gateway for a Pod's range is taken for a route to the other node";
-const RECEIVER: &str = "which port a delivered packet was put out of isn't told apart";
 const LAST_TABLE: &str = "traces end before the flow that puts the packet out is asked";

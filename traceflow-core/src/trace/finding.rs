@@ -115,7 +115,7 @@ fn write_deed(f: &mut fmt::Formatter<'_>, seen: &Observation) -> fmt::Result {
         },
         (Action::Forwarded, Component::Forwarding) => match seen.tunnel_dst_ip {
             Some(address) => write!(f, "sent it on by the tunnel to {address}"),
-            None => f.write_str("sent it on"),
+            None => f.write_str("sent it on without a tunnel"),
         },
         (Action::ForwardedToEgressNode, _) => {
             f.write_str("sent it to the node of its Egress address")?;
@@ -239,11 +239,14 @@ fn within(
     if let Some(parted) = rules_that_differ(predicted, hop).or_else(|| egress_that_differs(predicted, hop)) {
         return Some(parted);
     }
+    let unanswered = matches!(verdict, Verdict::Unanswered(_));
     if same_fate(end, seen) {
-        return None;
+        // By the tunnel or by another way: the one that nobody saw it come out of was the wrong one.
+        let astray = is_last && unanswered && end.tunnel_dst_ip.is_some() != seen.tunnel_dst_ip.is_some();
+        return astray.then(|| (Some(end.clone()), Some(seen.clone())));
     }
     // Lost sight of in the middle of the node: what is missing is not what was done otherwise.
-    let cut_off = is_last && !ends_hop(seen) && matches!(verdict, Verdict::Unanswered(_));
+    let cut_off = is_last && !ends_hop(seen) && unanswered;
     if cut_off {
         return Some((Some(end.clone()), None));
     }
