@@ -19,6 +19,12 @@ struct Counts {
     lost: u64,
 }
 
+impl Counts {
+    fn missing(&self, shown: u64) -> u64 {
+        shown.saturating_sub(self.heard + self.lost)
+    }
+}
+
 impl Losses {
     /// Our flows are new, and with them the switch's counters.
     pub(crate) fn begin(&self) {
@@ -30,10 +36,15 @@ impl Losses {
         self.lock().heard += 1;
     }
 
-    /// How many were lost that weren't told of yet, if the switch has shown so many in all.
+    /// How many haven't come and weren't told of yet, if the switch has shown so many in all.
+    pub(crate) fn missing(&self, shown: u64) -> u64 {
+        self.lock().missing(shown)
+    }
+
+    /// The same, when nothing is on its way any more: they are lost, and told of now.
     pub(crate) fn find(&self, shown: u64) -> u64 {
         let mut counts = self.lock();
-        let lost = shown.saturating_sub(counts.heard + counts.lost);
+        let lost = counts.missing(shown);
         counts.lost += lost;
         lost
     }
@@ -68,7 +79,9 @@ mod tests {
         for _ in 0..5 {
             losses.hear();
         }
+        assert_eq!((losses.missing(8), losses.missing(8)), (3, 3));
         assert_eq!(losses.find(8), 3);
+        assert_eq!(losses.missing(8), 0);
         assert_eq!(losses.find(8), 0);
         losses.hear();
         assert_eq!(losses.find(10), 1);

@@ -1,5 +1,6 @@
 //! What probes leave behind on the switch, and what the switch has shown and nobody heard.
 
+use futures_util::future::join_all;
 use traceflow_core::datapath::{DatapathError, Report};
 use traceflow_openflow::message::{FlowEntry, Message};
 
@@ -32,8 +33,25 @@ impl Switch {
     }
 
     pub(super) async fn lost_of(&self, flows: &[FlowEntry]) -> Result<u64, DatapathError> {
-        // What is counted already may still be on its way; it comes before this has an answer.
-        self.channel.perform(Vec::new()).await?;
-        Ok(self.losses.find(shown(flows)))
+        let shown = shown(flows);
+        if self.losses.missing(shown) > 0 {
+            // What is counted already may still be on its way.
+            self.let_packet_ins_out().await?;
+        }
+        Ok(self.losses.find(shown))
+    }
+
+    /// Waits until the switch has sent the packet-ins of everything that it has counted so far.
+    ///
+    /// It does so once in each round of its main loop, in which it takes up to 50 messages of a connection before
+    /// (`ofconn_run` in Open vSwitch's `ofproto/connmgr.c`): one barrier, or a few, may be answered in the round that counted.
+    async fn let_packet_ins_out(&self) -> Result<(), DatapathError> {
+        let barriers = (0..=MESSAGES_A_ROUND).map(|_| self.channel.ask(Message::BarrierRequest));
+        join_all(barriers)
+            .await
+            .into_iter()
+            .try_for_each(|answer| answer.map(drop))
     }
 }
+
+const MESSAGES_A_ROUND: usize = 50;

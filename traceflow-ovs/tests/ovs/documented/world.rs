@@ -175,7 +175,11 @@ impl World {
         // The tracer detaches only where it has traced.
         self.datapath.detach().await.unwrap();
         let mut sightings = 0;
-        while let Some(Some(Report::Seen(_))) = self.reports.next().now_or_never() {
+        while let Some(Some(report)) = self.reports.next().now_or_never() {
+            assert!(
+                matches!(report, Report::Seen(_)),
+                "after {sightings} sightings {report:?}"
+            );
             sightings += 1;
         }
         assert_eq!(sightings, self.injected.into_inner());
