@@ -238,6 +238,10 @@ impl Inventory for Now {
 }
 
 impl Surroundings for Now {
+    fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {
+        self.cluster().endpoint(service, address, port)
+    }
+
     fn isolating(&self, pod: &ObjectName, direction: Direction) -> Vec<PolicyRef> {
         Surroundings::isolating(&*self.cluster(), pod, direction)
     }

@@ -49,6 +49,13 @@ pub trait Surroundings: Send + Sync {
     /// The Egress by which packets of this family leave the cluster that the Pod sends; `None` if there is none, or nobody
     /// knows it.
     fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry>;
+
+    /// The Pod behind this endpoint of the Service; `None` if there is none, or nobody knows it. Several Pods of a node's own
+    /// network have one address, so that only this tells them apart. The default is that nobody knows.
+    fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {
+        let _ = (service, address, port);
+        None
+    }
 }
 
 /// The Egress of a Pod (`crd.antrea.io/v1beta1`), for packets of one family.

@@ -247,7 +247,11 @@ pub(crate) enum Belongs {
 impl Belongs {
     pub(crate) fn of(evidence: &Evidence<'_>) -> Self {
         let state = evidence.connection();
-        if state & ct_state::INVALID != 0 {
+        if evidence.was_first() {
+            // What conntrack of the userspace datapath calls established behind that is the packet's own: it was begun by a
+            // bare ACK, and looked up again in a later pass.
+            Self::ToNobody
+        } else if state & ct_state::INVALID != 0 {
             Self::Nowhere
         } else if state & ct_state::TRACKED != 0 && (state & ct_state::NEW == 0 || state & ct_state::ESTABLISHED != 0) {
             Self::ToTraffic

@@ -42,6 +42,9 @@ pub trait Directory: Send + Sync {
 
     /// The Egress by which packets of this family leave the cluster that the Pod sends.
     fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry>;
+
+    /// The Pod behind this endpoint of the Service, where its address is its node's.
+    fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName>;
 }
 
 /// A rule of a policy.
@@ -126,6 +129,10 @@ impl Directory for NodeDirectory {
     fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry> {
         self.surroundings.egress(pod, family)
     }
+
+    fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {
+        self.surroundings.endpoint(service, address, port)
+    }
 }
 
 /// A directory that knows nobody: numbers stay numbers.
@@ -166,6 +173,10 @@ impl Directory for NoNames {
     }
 
     fn egress(&self, _pod: &ObjectName, _family: IpFamily) -> Option<EgressEntry> {
+        None
+    }
+
+    fn endpoint(&self, _service: &ObjectName, _address: IpAddr, _port: u16) -> Option<ObjectName> {
         None
     }
 }

@@ -180,7 +180,7 @@ impl<'a> Evidence<'a> {
     pub(crate) fn endpoint(&self) -> Option<IpAddr> {
         let registers = &self.layout.registers;
         let destination = self.packet.destination;
-        let remembered = registers.endpoint_chosen.is_some_and(|chosen| self.holds(chosen))
+        let remembered = self.chose_endpoint()
             && match destination {
                 IpAddr::V4(address) => registers
                     .endpoint_v4
@@ -190,6 +190,20 @@ impl<'a> Evidence<'a> {
                     .is_some_and(|field| wide(self.metadata, field) == address.to_bits()),
             };
         (remembered || self.is_translated()).then_some(destination)
+    }
+
+    /// Whether something was done with this packet that is only done with the first one of a connection: an endpoint was chosen
+    /// for it, or a rule let it pass.
+    pub(crate) fn was_first(&self) -> bool {
+        let registers = &self.layout.registers;
+        let by_rule = |rule: Option<Subfield>| rule.is_some_and(|bits| self.bits(bits) != 0);
+        self.chose_endpoint() || by_rule(registers.egress_rule) || by_rule(registers.ingress_rule)
+    }
+
+    /// Whether the pipeline has chosen a Service's endpoint for this very packet.
+    pub(crate) fn chose_endpoint(&self) -> bool {
+        let chosen = self.layout.registers.endpoint_chosen;
+        chosen.is_some_and(|chosen| self.holds(chosen))
     }
 
     fn is_translated(&self) -> bool {

@@ -113,13 +113,23 @@ fn load_balancer(evidence: &Evidence<'_>) -> Option<Observation> {
     }
     let endpoint = evidence.endpoint()?;
     let mut seen = Observation::new(Component::Lb, Action::Forwarded);
-    seen.pod = pod_of(evidence, endpoint);
+    seen.pod = pod_of(evidence, endpoint).or_else(|| pod_of_node(evidence, endpoint));
     seen.translated_dst_ip = Some(endpoint);
     seen.translated_src_ip = match evidence.original_addresses() {
         (Some(original), _) if original != evidence.packet.source => Some(evidence.packet.source),
         _ => None,
     };
     Some(seen)
+}
+
+/// The Pod of a node's own network that the Service's endpoint is.
+fn pod_of_node(evidence: &Evidence<'_>, endpoint: IpAddr) -> Option<ObjectName> {
+    let (_, original) = evidence.original_addresses();
+    let Owner::Service(service) = evidence.directory.owner(original?)? else {
+        return None;
+    };
+    let (_, port) = evidence.packet.transport.ports()?;
+    evidence.directory.endpoint(&service, endpoint, port)
 }
 
 fn refused_by_service(evidence: &Evidence<'_>, action: Action) -> Observation {

@@ -18,6 +18,7 @@ mod neighbours;
 mod policed;
 mod punts;
 mod receipts;
+mod services;
 mod soak;
 mod stateless;
 mod strangers;

@@ -86,6 +86,13 @@ impl Surroundings for Cluster {
             node: record.node.map(|node| self.node_record(node).node.name.clone()),
         })
     }
+
+    fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {
+        let ports = self.service_named(service)?.backends.iter();
+        let mut backends = ports.flat_map(|backends| backends.of(IpFamily::of(address)));
+        let backend = backends.find(|backend| (backend.address, backend.port) == (address, port))?;
+        backend.pod_name.clone()
+    }
 }
 
 fn entry(port: &crate::model::ServicePort) -> ServicePort {
