@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use testbed::fabric::{Fabric, Form, Settings as FabricSettings};
+use testbed::fabric::{Fabric, Form, PodLink, Settings as FabricSettings};
 use testbed::realisation::{NodeRealisation, RuleNumbers, realise_with};
 use traceflow_core::datapath::Datapath;
 use traceflow_core::input::Text;
-use traceflow_core::inventory::{Direction, EgressEntry, Surroundings};
+use traceflow_core::inventory::{Direction, EgressEntry, Inventory, Surroundings};
 use traceflow_core::names::ObjectName;
 use traceflow_core::observation::{DropReason, PolicyRef};
 use traceflow_core::packet::IpFamily;
@@ -38,7 +38,7 @@ pub(crate) struct Policed {
 }
 
 /// The Pods, each with its node. Of every server a policy may say who is let in, of every client where it may go.
-const PODS: [(&str, &str); 10] = [
+const PODS: [(&str, &str); 12] = [
     ("client-1", "one"),
     ("client-2", "one"),
     ("client-3", "two"),
@@ -49,6 +49,8 @@ const PODS: [(&str, &str); 10] = [
     ("closed-1", "one"),
     ("closed-2", "two"),
     ("open", "two"),
+    ("talker", "one"),
+    ("listener", "two"),
 ];
 
 /// The policies that come and go, each for one direction at one Pod: so no packet meets an edit on both nodes.
@@ -81,7 +83,71 @@ pub(crate) fn policies() -> BTreeMap<String, String> {
         );
         add(format!("shut-client-{client}"), format!("spec: {{{chosen}}}"));
     }
+    policies.extend(antrea_policies());
     policies
+}
+
+/// Antrea's, before and behind those of Kubernetes, with every action, in several tiers and by a group.
+fn antrea_policies() -> BTreeMap<String, String> {
+    let rules = [
+        (
+            "server-1",
+            "ClusterNetworkPolicy",
+            "securityops",
+            "ingress: [{name: http, action: Reject, from: [{group: clients}], ports: [{protocol: TCP, port: 80}]}]",
+        ),
+        (
+            "server-2",
+            "ClusterNetworkPolicy",
+            "application",
+            "ingress: [{name: one, action: Allow, from: [{podSelector: {matchLabels: {name: client-2}}}]}, {name: rest, action: Drop}]",
+        ),
+        (
+            "server-3",
+            "NetworkPolicy",
+            "securityops",
+            "ingress: [{name: onward, action: Pass, from: [{podSelector: {matchLabels: {role: client}}}]}, {name: rest, action: Drop}]",
+        ),
+        (
+            "server-4",
+            "ClusterNetworkPolicy",
+            "baseline",
+            "ingress: [{name: last, action: Reject, ports: [{protocol: UDP, port: 53}]}]",
+        ),
+        (
+            "client-1",
+            "ClusterNetworkPolicy",
+            "emergency",
+            "egress: [{name: none, action: Drop, to: [{podSelector: {matchLabels: {name: server-2}}}]}]",
+        ),
+        (
+            "client-2",
+            "NetworkPolicy",
+            "application",
+            "egress: [{name: names, action: Reject, ports: [{protocol: UDP, port: 53}]}]",
+        ),
+        (
+            "client-3",
+            "ClusterNetworkPolicy",
+            "baseline",
+            "egress: [{name: last, action: Drop, to: [{podSelector: {matchLabels: {role: server}}}]}]",
+        ),
+    ];
+    let policy = |(number, (pod, kind, tier, rules)): (usize, (&str, &str, &str, &str))| {
+        let name = format!("antrea-{pod}");
+        let namespace = if kind == "NetworkPolicy" {
+            ", namespace: default"
+        } else {
+            ""
+        };
+        let text = format!(
+            "apiVersion: crd.antrea.io/v1beta1\nkind: {kind}\nmetadata: {{name: {name}{namespace}}}\nspec: {{tier: {tier}, \
+             priority: {}, appliedTo: [{{podSelector: {{matchLabels: {{name: {pod}}}}}}}], {rules}}}",
+            number + 1
+        );
+        (name, text)
+    };
+    rules.into_iter().enumerate().map(policy).collect()
 }
 
 fn cluster(policies: impl Iterator<Item = String>) -> Cluster {
@@ -117,6 +183,11 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: closed, namespace: default}
 spec: {podSelector: {matchLabels: {role: closed}}}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterGroup
+metadata: {name: clients}
+spec: {podSelector: {matchLabels: {role: client}}}
 ";
 
 impl Policed {
@@ -170,15 +241,28 @@ impl Policed {
         self.history.settle();
     }
 
-    /// The connections that any node tracks.
-    pub(crate) async fn connections(&self) -> Vec<String> {
+    /// The link of a Pod, to send and receive by.
+    pub(crate) fn link(&self, pod: &str) -> PodLink {
+        let fabric = self.fabric.lock().unwrap();
+        fabric.pod_link(&ObjectName::new("default", pod)).unwrap()
+    }
+
+    /// The connections that any node tracks, but for those of this Pod.
+    pub(crate) async fn connections_without(&self, pod: &str) -> Vec<String> {
+        let pod = self.cluster.pod(&ObjectName::new("default", pod)).unwrap();
+        let its = |line: &str| {
+            pod.addresses
+                .iter()
+                .any(|address| line.contains(&format!("src={address},")))
+        };
         let nodes: Vec<_> = self.fabric.lock().unwrap().nodes().cloned().collect();
         let mut connections = Vec::new();
         for node in nodes {
             let address = format!("unix:{}", node.unixctl.display()).parse().unwrap();
             let unixctl = Unixctl::new(address, Duration::from_secs(20));
             let dump = unixctl.call("dpctl/dump-conntrack", &[]).await.unwrap();
-            connections.extend(dump.lines().map(|line| format!("{}: {line}", node.name)));
+            let others = dump.lines().filter(|line| !its(line));
+            connections.extend(others.map(|line| format!("{}: {line}", node.name)));
         }
         connections
     }
@@ -366,5 +450,9 @@ impl Surroundings for History {
 impl Predictor for History {
     fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable> {
         self.now().predict(plan)
+    }
+
+    fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
+        self.now().predict_choosing(plan, endpoint)
     }
 }

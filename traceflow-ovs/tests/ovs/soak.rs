@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt, stream};
-use traceflow_core::packet::Transport;
+use traceflow_core::packet::{Packet, Transport};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_core::spec::CommandLine;
 use traceflow_core::trace::Trace;
 use traceflow_core::tracer::Tracer;
 
+use crate::crowd::injected;
 use crate::policed::{Answer, Policed, memory, policies};
+use crate::traffic::Traffic;
 
 /// How many; `TRACEFLOW_SOAK` says otherwise.
 const TRACES: usize = 20_000;
@@ -34,6 +36,10 @@ async fn every_one_of_very_many_traces_is_answered_rightly_while_policies_come_a
     let tracer = world.tracer();
     let over = Arc::new(AtomicBool::new(false));
     let editor = tokio::spawn(keep_editing(world.clone(), over.clone()));
+    let talk = tokio::task::spawn_blocking({
+        let (world, over) = (world.clone(), over.clone());
+        move || keep_talking(&world, &over)
+    });
     let began = Instant::now();
     let mut tally = Tally::default();
     let warm_up = count / 4;
@@ -52,8 +58,9 @@ async fn every_one_of_very_many_traces_is_answered_rightly_while_policies_come_a
     let memory_after = (memory("self"), world.memory_of_switches());
     over.store(true, Ordering::SeqCst);
     editor.await.unwrap();
+    let talked = talk.await.unwrap();
     println!(
-        "{count} traces in {took:?}, {:.0} a second, {} edits, {} second packets, {} with the policies of another moment \
+        "{count} traces in {took:?}, {:.0} a second, {} edits, {talked} packets of others, {} second packets, {} with the policies of another moment \
          named for an isolated Pod, {} wrong, {} lost; memory {} KiB to {} KiB, of the switches {} KiB to {} KiB",
         count as f64 / took.as_secs_f64(),
         world.history.settled(),
@@ -72,7 +79,7 @@ async fn every_one_of_very_many_traces_is_answered_rightly_while_policies_come_a
         (count, count),
         "each is answered once"
     );
-    assert_eq!(world.connections().await, Vec::<String>::new());
+    assert_eq!(world.connections_without("talker").await, Vec::<String>::new());
     tracer.close().await.unwrap();
     assert_eq!(world.leftovers().await, Vec::<String>::new());
     let grown = memory_after.0.saturating_sub(memory_before.0);
@@ -96,6 +103,40 @@ async fn keep_editing(world: Arc<Policed>, over: Arc<AtomicBool>) {
             .await
             .unwrap();
     }
+}
+
+/// Real packets of Pods that no policy is about, each once the switches have room for it; each of a connection of its own, up to
+/// some, then of one of these again. Says how many there were: all have arrived as they were sent.
+fn keep_talking(world: &Policed, over: &AtomicBool) -> u64 {
+    let traffic = Traffic::over(|pod| world.link(pod), "talker", &["listener"]);
+    let packet = |port: u16| {
+        let protocol = ["tcp", "udp"][usize::from(port % 2)];
+        injected(&plan(
+            world,
+            "talker",
+            "listener",
+            &format!("{protocol},{protocol}_src={port},{protocol}_dst=80"),
+        ))
+    };
+    let packets: Vec<Packet> = (20_000..20_500).map(packet).collect();
+    for packet in packets.iter().cycle() {
+        if over.load(Ordering::SeqCst) {
+            break;
+        }
+        traffic.send(packet);
+    }
+    traffic.end()
+}
+
+fn plan(world: &Policed, source: &str, destination: &str, flow: &str) -> Plan {
+    let asked = CommandLine {
+        source: Some(source),
+        destination: Some(destination),
+        flow: Some(flow),
+        ..CommandLine::default()
+    };
+    let spec = asked.spec(&*world.cluster).unwrap();
+    Plan::resolve(&spec, &*world.cluster, &mut fastrand::Rng::with_seed(1)).unwrap()
 }
 
 /// One kind of packet between two ends; which one it was shows in the answer, as each end has policies of its own.
@@ -124,14 +165,7 @@ fn journeys(world: &Policed) -> Vec<Journey> {
     }
     let journey = |(source, destination, flow): (&str, &str, &str)| {
         let name = format!("{source} to {destination}, {flow}");
-        let asked = CommandLine {
-            source: Some(source),
-            destination: Some(destination),
-            flow: Some(flow),
-            ..CommandLine::default()
-        };
-        let spec = asked.spec(&*world.cluster).unwrap();
-        let plan = Plan::resolve(&spec, &*world.cluster, &mut fastrand::Rng::with_seed(1)).unwrap();
+        let plan = plan(world, source, destination, flow);
         let chosen_for = if destination.starts_with("server") { 1 } else { 64 };
         let variants = (0..chosen_for).map(|port| Arc::new(told_apart_by(&plan, 2_000 + port)));
         Journey {
@@ -227,6 +261,9 @@ impl Tally {
             return Err(format!("seen before it began: {:?}", trace.hops));
         }
         let (first, last) = answered.states;
+        if let Some(finding) = trace.finding.as_ref().filter(|_| first == last) {
+            return Err(format!("unlike the model, and nothing was edited: {finding}"));
+        }
         let answer = Answer::of(trace);
         let mut right = BTreeSet::new();
         for state in world.history.between(first, last) {

@@ -47,6 +47,11 @@ struct State {
 impl Traffic {
     pub(crate) fn new(world: &World, from: &str, to: &[&str]) -> Self {
         let link = |pod: &str| world.fabric().pod_link(&ObjectName::new("default", pod)).unwrap();
+        Self::over(link, from, to)
+    }
+
+    /// The same over links that are found so.
+    pub(crate) fn over(link: impl Fn(&str) -> PodLink, from: &str, to: &[&str]) -> Self {
         let shared = Arc::<Shared>::default();
         let receive = |pod: &&str| {
             let (mut link, shared) = (link(pod), shared.clone());
