@@ -90,6 +90,7 @@ impl Datapath for TableSwitch {
         }
         let entered = Observation::new(Component::Forwarding, Action::Forwarded).at(ComponentInfo::Classification);
         self.reports.send(&Report::Seen(Sighting {
+            established: false,
             node: self.node.clone(),
             mark: probe.mark,
             nonce: Some(packet.nonce),

@@ -276,6 +276,9 @@ pub struct Sighting {
     pub observations: Arc<[Observation]>,
     /// The packet as it was then, if the datapath captured it.
     pub packet: Option<CapturedPacket>,
+    /// Whether the node knew the packet's connection before: policies and Services were asked about the first packet of it,
+    /// not about this one. A datapath that can't tell says `false`.
+    pub established: bool,
     /// When.
     pub timestamp: SystemTime,
 }

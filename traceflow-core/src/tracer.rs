@@ -94,11 +94,13 @@ impl Tracer {
     pub fn trace_watching(&self, watch: Watch, plan: impl Into<Arc<Plan>>) -> Tracing {
         let plan = plan.into();
         let trace = TraceId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        let version = self.predictor.as_ref().and_then(|predictor| predictor.version());
         let prediction = self.predictor.as_ref().map(|predictor| predictor.predict(&plan));
         let (answer, answered) = oneshot::channel();
         let (progress, progressed) = mpsc::unbounded_channel();
         let caller = Caller {
             span: span(trace, &plan),
+            version,
             progress,
             answer,
         };
@@ -268,6 +270,8 @@ enum Call {
 #[derive(Debug)]
 struct Caller {
     span: Span,
+    /// The predictor's, when the trace began.
+    version: Option<u64>,
     progress: mpsc::UnboundedSender<Progress>,
     answer: oneshot::Sender<Result<Box<Trace>, Error>>,
 }
@@ -438,10 +442,10 @@ impl Driver {
                     }
                 }
                 Event::Finished(trace, mut outcome) => {
-                    if let (Ok(answer), Some(predictor)) = (&mut outcome, &self.predictor) {
-                        look_again(answer, &**predictor);
-                    }
                     if let Some(caller) = self.callers.remove(&trace) {
+                        if let (Ok(answer), Some(predictor)) = (&mut outcome, &self.predictor) {
+                            look_again(answer, &**predictor, caller.version);
+                        }
                         log_outcome(&caller.span, &outcome);
                         let _ = caller.answer.send(outcome);
                     }

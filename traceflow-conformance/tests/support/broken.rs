@@ -496,6 +496,7 @@ fn rewritten(flaw: Flaw, observations: &[Observation]) -> Vec<Observation> {
 /// A report of a packet that nobody sent now.
 fn ghost(node: &NodeName, mark: Mark) -> Report {
     Report::Seen(Sighting {
+        established: false,
         node: node.clone(),
         mark,
         nonce: Some(Nonce(13)),

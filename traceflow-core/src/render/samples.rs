@@ -518,6 +518,7 @@ fn trace(mode: Mode, destination: End, question: Question, hops: Vec<Hop>, verdi
         hops,
         verdict,
         captured: None,
+        established: false,
         unseen: Vec::new(),
         finding: None,
         attempts: u8::from(mode == Mode::Injected),

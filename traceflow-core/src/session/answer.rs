@@ -44,6 +44,7 @@ pub(super) fn answer(findings: Findings<'_>) -> Trace {
         finding: None,
         verdict,
         captured: captured.filter(|_| live),
+        established: best.established(),
         attempts: if live { 0 } else { findings.attempts.len() as u8 },
         receipt: receipt(&findings),
         notes: notes(&findings, best, &not_watched),
@@ -98,10 +99,11 @@ fn predicted_but_unseen(findings: &Findings<'_>, path: &Path, verdict: &Verdict)
     }
 }
 
-/// Where the Service chose another endpoint than predicted, there is nothing to compare with yet.
+/// Where the Service chose another endpoint than predicted, there is nothing to compare with yet; of a connection that began
+/// before the prediction says nothing.
 fn finding(findings: &Findings<'_>, trace: &Trace) -> Option<Box<Finding>> {
     let prediction = findings.setup.predicted()?;
-    if chose_otherwise(prediction, &trace.hops) {
+    if trace.established || chose_otherwise(prediction, &trace.hops) {
         return None;
     }
     difference(prediction, trace)
@@ -149,6 +151,9 @@ fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeNam
         notes.push("the first packet was not seen to its end; this is the second".to_owned());
     }
     notes.extend(troubles(findings.troubles));
+    if best.established() {
+        notes.push(ESTABLISHED.to_owned());
+    }
     let overflow: u64 = findings.attempts.iter().map(|attempt| attempt.overflow).sum();
     if overflow > 0 {
         notes.push(format!("{overflow} more sightings were too many to keep"));
@@ -162,6 +167,8 @@ fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeNam
     }
     notes
 }
+
+const ESTABLISHED: &str = "the packet is of a connection that began before; policies and Services were asked about its first packet, not about this one";
 
 fn troubles(troubles: &Troubles) -> impl Iterator<Item = String> {
     let Troubles {

@@ -136,6 +136,11 @@ impl Attempt {
         &self.path
     }
 
+    /// Whether a node knew the packet's connection before.
+    pub(super) fn established(&self) -> bool {
+        self.sightings.iter().any(|sighting| sighting.established)
+    }
+
     /// The sighting that shows the packet as it left the first node of its path.
     pub(super) fn captured(&self) -> Option<&Sighting> {
         let captured = |node: &NodeName| {

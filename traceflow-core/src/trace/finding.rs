@@ -240,7 +240,8 @@ fn within(
         return Some(parted);
     }
     let unanswered = matches!(verdict, Verdict::Unanswered(_));
-    if same_fate(end, seen) {
+    let turned = || (!is_denial(seen)).then(|| turn_that_differs(predicted, hop)).flatten();
+    if same_fate(end, seen) && turned().is_none() {
         // By the tunnel or by another way: the one that nobody saw it come out of was the wrong one.
         let astray = is_last && unanswered && end.tunnel_dst_ip.is_some() != seen.tunnel_dst_ip.is_some();
         return astray.then(|| (Some(end.clone()), Some(seen.clone())));
@@ -250,25 +251,28 @@ fn within(
     if cut_off {
         return Some((Some(end.clone()), None));
     }
-    if !is_denial(seen) {
-        let turns: [fn(&Observation) -> bool; 2] = [
-            |seen| endpoint(seen).is_some(),
-            |seen| seen.component == Component::Egress && !is_denial(seen),
-        ];
-        for is_turn in turns {
-            let turn = |hop: &Hop| hop.observations.iter().find(|seen| is_turn(seen)).cloned();
-            let (expected, observed) = (turn(predicted), turn(hop));
-            if expected.is_some() != observed.is_some() {
-                let or = |turn: Option<Observation>, last: &Observation| Some(turn.unwrap_or_else(|| last.clone()));
-                return Some((or(expected, end), or(observed, seen)));
-            }
-        }
+    if let Some((expected, observed)) = turned() {
+        let or = |turn: Option<Observation>, last: &Observation| Some(turn.unwrap_or_else(|| last.clone()));
+        return Some((or(expected, end), or(observed, seen)));
     }
     let expected = match (is_denial(end), is_denial(seen)) {
         (false, true) => counterpart(&predicted.observations, seen).unwrap_or(end),
         _ => end,
     };
     Some((Some(expected.clone()), Some(seen.clone())))
+}
+
+/// A Service's choice, or an Egress, that only one of the two has.
+fn turn_that_differs(predicted: &Hop, hop: &Hop) -> Option<(Option<Observation>, Option<Observation>)> {
+    let turns: [fn(&Observation) -> bool; 2] = [
+        |seen| endpoint(seen).is_some(),
+        |seen| seen.component == Component::Egress && !is_denial(seen),
+    ];
+    turns.into_iter().find_map(|is_turn| {
+        let turn = |hop: &Hop| hop.observations.iter().find(|seen| is_turn(seen)).cloned();
+        let (expected, observed) = (turn(predicted), turn(hop));
+        (expected.is_some() != observed.is_some()).then_some((expected, observed))
+    })
 }
 
 /// Rules that let the packet pass, where an order says which one it must be: Kubernetes' policies have none.
@@ -367,10 +371,11 @@ pub(super) fn chosen(hops: &[Hop]) -> Option<&Observation> {
 }
 
 /// Asks the model again, where the answer depends on what the network chose, or where the network may have changed since
-/// the first prediction: what fits either is no finding.
-pub(crate) fn look_again(trace: &mut Trace, predictor: &dyn Predictor) {
+/// the first prediction: what fits either is no finding. How another choice would have gone can only be asked now, which says
+/// nothing if the model is no longer that of `version`.
+pub(crate) fn look_again(trace: &mut Trace, predictor: &dyn Predictor, version: Option<u64>) {
     let choice = trace.chosen_endpoint();
-    if trace.finding.is_none() && choice.is_none() {
+    if trace.established || (trace.finding.is_none() && choice.is_none()) {
         return;
     }
     let Ok(prediction) = predictor.predict(&trace.plan) else {
@@ -382,6 +387,7 @@ pub(crate) fn look_again(trace: &mut Trace, predictor: &dyn Predictor) {
             trace.finding = difference(&prediction, trace);
         }
         None => {}
+        Some(_) if predictor.version() != version => trace.finding = None,
         Some(endpoint) => match predictor.predict_choosing(&trace.plan, endpoint) {
             Ok(Some(prediction)) => trace.finding = difference(&prediction, trace),
             Ok(None) => trace.finding = other_endpoint(&prediction, trace),

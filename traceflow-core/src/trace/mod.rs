@@ -30,6 +30,9 @@ pub struct Trace {
     pub verdict: Verdict,
     /// The packet that a live trace caught.
     pub captured: Option<CapturedPacket>,
+    /// Whether the packet was of a connection that began before it, so that policies and Services weren't asked about it and a
+    /// prediction can't be laid beside it.
+    pub established: bool,
     /// What was predicted but not seen, in path order. Empty where the path is whole and ends as predicted. Nothing is
     /// listed from where a Service chose another endpoint: of that one the prediction says nothing.
     pub unseen: Vec<Hop>,
@@ -54,6 +57,7 @@ impl Trace {
             hops: prediction.hops,
             verdict: prediction.verdict,
             captured: None,
+            established: false,
             unseen: Vec::new(),
             finding: None,
             attempts: 0,
@@ -139,6 +143,12 @@ pub trait Predictor: Send + Sync {
     fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
         let _ = (plan, endpoint);
         Err(Unpredictable("the model can't be told which endpoint to choose".into()))
+    }
+
+    /// A number that changes whenever the model does, so that what was seen meanwhile isn't held against it. By default
+    /// nobody knows, and the model is taken to be as it was.
+    fn version(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -254,6 +254,7 @@ mod tests {
 
     fn sighting(node: &str, step: u16, seconds: u64, observations: Vec<Observation>) -> Sighting {
         Sighting {
+            established: false,
             node: node.into(),
             mark: Mark(1),
             nonce: None,

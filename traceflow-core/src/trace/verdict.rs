@@ -125,14 +125,15 @@ impl Causes {
 
     fn of_silent_node(&mut self, evidence: &Evidence<'_>, last: Option<&NodeName>, next: &NodeName) {
         self.of_node(next, evidence.troubles);
-        if let Some(cause) = predicted_end(evidence.prediction, next) {
-            self.add(cause);
-        }
+        // A drop is reported where it happens: a node that says nothing at all has most likely never had the packet.
         if let Some(last) = last.filter(|last| *last != next) {
             self.add(Cause::LostBetween {
                 from: last.clone(),
                 to: next.clone(),
             });
+        }
+        if let Some(cause) = predicted_end(evidence.prediction, next) {
+            self.add(cause);
         }
         self.add(Cause::LostInside { node: next.clone() });
     }
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_predicted_drop_on_the_silent_node_explains_it() {
+    fn a_predicted_drop_on_the_silent_node_comes_after_the_way_there() {
         let mut case = Case::seen_on_n1(Exit::To("n2".into()));
         case.prediction = Some(Prediction::new(
             vec![hop("n1", vec![forwarded()]), hop("n2", vec![dropped()])],
@@ -408,8 +409,12 @@ mod tests {
             },
         ));
         assert_eq!(
-            case.causes()[0],
-            "the model of the network has it dropped on n2: there is no route to the destination"
+            case.causes(),
+            [
+                "the packet or its mark was lost between n1 and n2 (tunnel, wire or a firewall on it)",
+                "the model of the network has it dropped on n2: there is no route to the destination",
+                "node n2 lost the packet before any watched point saw it",
+            ]
         );
     }
 

@@ -153,6 +153,7 @@ impl Desk {
     ) -> Sighting {
         let mark = self.probe.as_ref().map_or(Mark(1), |probe| probe.mark);
         Sighting {
+            established: false,
             packet,
             ..sighting(&node(number), mark, nonce, &observations.into())
         }

@@ -194,6 +194,7 @@ pub(crate) fn sighting(
     observations: &Arc<[Observation]>,
 ) -> Sighting {
     Sighting {
+        established: false,
         node: node.clone(),
         mark,
         nonce,

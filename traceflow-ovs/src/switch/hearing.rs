@@ -50,7 +50,9 @@ impl Switch {
             Some(nonce) => self.settle_packet(nonce, &evidence),
             None => self.count_punt(evidence.mark.mark).into_iter().collect(),
         };
+        let established = read::other_connection(&evidence).is_some();
         self.report(&Report::Seen(Sighting {
+            established,
             node: self.settings.node.clone(),
             mark: evidence.mark.mark,
             nonce,

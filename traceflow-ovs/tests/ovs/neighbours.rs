@@ -62,6 +62,7 @@ async fn a_real_connection_of_the_same_5_tuple_is_told_and_left_alone() {
         remark.contains("an open connection, whose sequence numbers"),
         "{trace:?}"
     );
+    assert!(trace.established && trace.finding.is_none(), "{trace:?}");
     let tracked = world.conntrack();
     assert!(tracked.contains("sport=40000"), "{tracked}");
 }

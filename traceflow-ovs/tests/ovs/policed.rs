@@ -455,4 +455,8 @@ impl Predictor for History {
     fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
         self.now().predict_choosing(plan, endpoint)
     }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.begun() as u64)
+    }
 }

@@ -140,6 +140,7 @@ impl Flight<'_> {
                 step: 0,
                 observations: Arc::clone(&observations),
                 packet: Some(passed.packet.clone()),
+                established: passed.tracked,
                 timestamp: (self.fabric.settings.clock)(),
             };
             node.report(carried.owner.tracer, sighting);

@@ -1,14 +1,17 @@
 //! The model beside the network: a tracer that predicts by one cluster and injects into another finds where they part.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use traceflow_core::observation::{DropReason, Observation};
 use traceflow_core::plan::Plan;
+use traceflow_core::session::Progress;
 use traceflow_core::spec::CommandLine;
-use traceflow_core::trace::{Hop, Predictor, Trace, Verdict};
+use traceflow_core::trace::{Hop, Prediction, Predictor, Trace, Unpredictable, Verdict};
 use traceflow_core::tracer::Tracer;
 use traceflow_sim::{Cluster, ClusterBuilder, SimNetwork};
 
@@ -145,6 +148,154 @@ async fn an_endpoint_that_the_service_does_not_have_is_found() {
     let address = "10.96.0.10";
     let other = builder().service("shop", 80).selects("app", "db").address(address);
     check(shop().address(address), other, address, expect!["a should have sent it to the Service's endpoint default/web-2 (10.244.1.3); it sent it to the Service's endpoint default/db (10.244.2.2) instead: is the Service realised there?"]).await;
+}
+
+/// Out of the network by an Egress on the sender's own node or not: the last thing that is observed is the same.
+#[tokio::test(start_paused = true)]
+async fn an_egress_that_is_missing_or_left_over_is_found() {
+    let egress = "
+apiVersion: crd.antrea.io/v1beta1
+kind: Egress
+metadata: {name: out}
+spec:
+  appliedTo: {podSelector: {matchLabels: {app: client}}}
+  egressIP: 172.18.0.100
+  externalIPPool: pool
+status: {egressNode: a, egressIP: 172.18.0.100}
+";
+    let with = || builder().yaml(egress);
+    check(with(), builder(), "192.0.2.1", expect!["a should have marked it to leave under its Egress address (172.18.0.100 on a); it sent it out of the network instead: is the Egress realised there?"]).await;
+    check(builder(), with(), "192.0.2.1", expect!["a should have sent it out of the network; it marked it to leave under its Egress address (172.18.0.100 on a) instead"]).await;
+    check(
+        with(),
+        with(),
+        "192.0.2.1",
+        expect!["none; sent out of the network by a"],
+    )
+    .await;
+}
+
+/// The model has a policy that the network had not when the connection began, or hasn't yet.
+#[tokio::test(start_paused = true)]
+async fn a_packet_of_a_connection_that_began_before_is_not_held_against_policies() {
+    let real = Arc::new(builder().build().unwrap());
+    let model = Arc::new(builder().yaml(CLOSED).build().unwrap());
+    let network = SimNetwork::new(real);
+    let tracer = Tracer::builder(model.clone())
+        .predictor(model.clone())
+        .datapaths(network.datapaths())
+        .start();
+    let first = "client->web tcp,tcp_src=40000,tcp_dst=80";
+    for (packet, source, destination, flow, established) in [
+        (first, "client", "web", "tcp,tcp_src=40000,tcp_dst=80", false),
+        (
+            "client->web tcp,tcp_src=40000,tcp_dst=80,tcp_flags=+ack",
+            "client",
+            "web",
+            "tcp,tcp_src=40000,tcp_dst=80",
+            true,
+        ),
+        (first, "web", "client", "tcp,tcp_src=80,tcp_dst=40000", true),
+    ] {
+        let asked = CommandLine {
+            source: Some(source),
+            destination: Some(destination),
+            flow: Some(flow),
+            live_traffic: true,
+            ..CommandLine::default()
+        };
+        let spec = asked.spec(&*model).unwrap();
+        let plan = Plan::resolve(&spec, &*model, &mut fastrand::Rng::with_seed(3)).unwrap();
+        let mut tracing = tracer.trace(plan);
+        while !matches!(tracing.progress().await, Some(Progress::Armed { .. })) {}
+        network.send(&packet.parse().unwrap()).unwrap();
+        let trace = tracing.await.unwrap();
+        assert_eq!(trace.established, established, "{packet}: {:?}", trace.notes);
+        assert!(trace.finding.is_none() || !established, "{:?}", trace.finding);
+        assert_eq!(
+            trace.notes.iter().any(|note| note.contains("began before")),
+            established
+        );
+    }
+    tracer.close().await.unwrap();
+}
+
+/// Says as the first model, then, once it was asked, as the second.
+#[derive(Debug)]
+struct Edited {
+    models: [Cluster; 2],
+    asked: AtomicUsize,
+    tells_version: bool,
+}
+
+impl Edited {
+    fn now(&self) -> usize {
+        self.asked.load(Ordering::SeqCst).min(1)
+    }
+}
+
+impl Predictor for Edited {
+    fn predict(&self, plan: &Plan) -> Result<Prediction, Unpredictable> {
+        let now = self.now();
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.models[now].predict(plan)
+    }
+
+    fn predict_choosing(&self, plan: &Plan, endpoint: IpAddr) -> Result<Option<Prediction>, Unpredictable> {
+        self.models[self.now()].predict_choosing(plan, endpoint)
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.tells_version.then(|| self.now() as u64)
+    }
+}
+
+/// How the endpoint that the network chose would have gone is only asked when the trace is over.
+#[tokio::test(start_paused = true)]
+async fn an_edit_behind_another_endpoint_than_predicted_is_no_finding_where_the_model_tells_of_edits() {
+    let asked = CommandLine {
+        source: Some("client"),
+        destination: Some("shop"),
+        flow: Some("tcp,tcp_src=40000,tcp_dst=80"),
+        ..CommandLine::default()
+    };
+    let mut otherwise = 0;
+    for seed in 0..8 {
+        let model = |cluster: ClusterBuilder| {
+            cluster
+                .service("shop", 80)
+                .selects("app", "web")
+                .seed(seed)
+                .build()
+                .unwrap()
+        };
+        let real = Arc::new(shop().seed(seed + 100).build().unwrap());
+        for tells_version in [true, false] {
+            let edited = Edited {
+                models: [model(builder()), model(builder().yaml(CLOSED))],
+                asked: AtomicUsize::new(0),
+                tells_version,
+            };
+            let plan = Plan::resolve(&asked.spec(&*real).unwrap(), &*real, &mut fastrand::Rng::with_seed(3)).unwrap();
+            let predicted = edited.models[0].predict(&plan).unwrap();
+            let tracer = Tracer::builder(real.clone())
+                .predictor(Arc::new(edited))
+                .datapaths(SimNetwork::new(real.clone()).datapaths())
+                .start();
+            let trace = tracer.trace(plan).await.unwrap();
+            tracer.close().await.unwrap();
+            let same_choice =
+                Trace::predicted(trace.plan.clone(), predicted).chosen_endpoint() == trace.chosen_endpoint();
+            otherwise += usize::from(!same_choice);
+            assert_eq!(
+                trace.finding.is_none(),
+                same_choice || tells_version,
+                "{:?}",
+                trace.finding
+            );
+        }
+    }
+    assert!(otherwise > 0, "some network has to choose otherwise than its model");
 }
 
 /// A switch chooses by a hash of its own; what it does from there is compared all the same.

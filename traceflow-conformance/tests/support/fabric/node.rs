@@ -113,6 +113,7 @@ impl State {
 
 fn sighting(node: &NodeName, mark: Mark, nonce: Option<Nonce>, packet: &Packet, seen: Vec<Observation>) -> Report {
     Report::Seen(Sighting {
+        established: false,
         node: node.clone(),
         mark,
         nonce,
