@@ -10,12 +10,22 @@ use traceflow_openflow::message::PacketIn2;
 use crate::directory::Directory;
 use crate::instance::{Instance, WireMark};
 use crate::layout::{Condition, Exit, ExitKind, Layout, Role, Stage};
+use crate::ports::Ports;
 use crate::watch::Punt;
+
+/// What is known of a switch before it says anything.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) directory: &'a dyn Directory,
+    pub(crate) ports: &'a Ports,
+}
 
 /// One packet-in of ours.
 pub(crate) struct Evidence<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) directory: &'a dyn Directory,
+    pub(crate) ports: &'a Ports,
     pub(crate) mark: WireMark,
     /// Registers, conntrack, tunnel and input port.
     pub(crate) metadata: &'a Match,
@@ -55,12 +65,12 @@ pub(crate) mod ct_state {
 
 impl<'a> Evidence<'a> {
     /// The evidence of a packet-in; `None` if it isn't of this tracer, or no packet is in it.
-    pub(crate) fn gather(
-        packet_in: &'a PacketIn2,
-        layout: &'a Layout,
-        instance: Instance,
-        directory: &'a dyn Directory,
-    ) -> Option<Self> {
+    pub(crate) fn gather(packet_in: &'a PacketIn2, instance: Instance, known: Known<'a>) -> Option<Self> {
+        let Known {
+            layout,
+            directory,
+            ports,
+        } = known;
         let metadata = &packet_in.metadata;
         let mark = instance.read(metadata.register(layout.mark_register)?)?;
         let ending = match Punt::read(&packet_in.userdata)? {
@@ -75,6 +85,7 @@ impl<'a> Evidence<'a> {
         Some(Self {
             layout,
             directory,
+            ports,
             mark,
             metadata,
             packet,

@@ -83,6 +83,7 @@ pub mod nodes;
 pub mod ofproto_trace;
 pub mod ovsdb;
 pub mod pipeline;
+mod ports;
 mod punt;
 mod read;
 mod settings;

@@ -6,9 +6,10 @@ use traceflow_core::packet::CapturedPacket;
 use traceflow_openflow::message::PacketIn2;
 
 use crate::directory::Directory;
-use crate::evidence::{Ending, Evidence};
+use crate::evidence::{Ending, Evidence, Known};
 use crate::instance::{Instance, MarkKind};
 use crate::layout::Layout;
+use crate::ports::Ports;
 use crate::read;
 
 /// A packet that flows of a tracer showed to its controller.
@@ -34,7 +35,14 @@ impl Punted {
     /// Reads a packet-in; `None` if no tracer's flow sent it, or one for another pipeline.
     pub fn read(packet_in: &PacketIn2, layout: &Layout, directory: &dyn Directory) -> Option<Self> {
         let instance = Instance::of(packet_in.metadata.register(layout.mark_register)?)?;
-        let evidence = Evidence::gather(packet_in, layout, instance, directory)?;
+        // How its ports were then nobody knows.
+        let ports = &Ports::default();
+        let known = Known {
+            layout,
+            directory,
+            ports,
+        };
+        let evidence = Evidence::gather(packet_in, instance, known)?;
         let (stage, left) = match evidence.ending {
             Ending::Dropped(stage) => (stage, false),
             Ending::Left(exit) => (layout.stages.get(exit.stage)?, true),

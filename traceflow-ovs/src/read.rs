@@ -12,6 +12,7 @@ use crate::conntrack::Belongs;
 use crate::directory::Rule;
 use crate::evidence::{Arrival, Ending, Evidence, ct_state};
 use crate::layout::{ExitKind, Role};
+use crate::ports::PortState;
 use crate::switch::Fate;
 
 /// The readers, in the order of the pipeline, which is that of what they say.
@@ -319,13 +320,14 @@ fn output(evidence: &Evidence<'_>) -> Option<Observation> {
     let Ending::Left(exit) = evidence.ending else {
         return None;
     };
+    if let Some(reason) = lost_at_port(evidence, exit.kind) {
+        let dropped = Observation::new(Component::Forwarding, Action::Dropped).at(ComponentInfo::Output);
+        return Some(dropped.because(reason));
+    }
     let mut seen = Observation::new(Component::Forwarding, Action::Forwarded).at(ComponentInfo::Output);
     match exit.kind {
         ExitKind::Tunnel => seen.tunnel_dst_ip = evidence.tunnel_destination(),
-        ExitKind::Port => match wrong_receiver(evidence) {
-            Some(pod) => return Some(lost_at_output(DropReason::WrongReceiver { pod })),
-            None => seen.action = handed_to(evidence),
-        },
+        ExitKind::Port => seen.action = handed_to(evidence),
         ExitKind::Diversion => seen.action = Action::ForwardedOutOfNetwork,
         ExitKind::Denial | ExitKind::Copy => return None,
         ExitKind::Refusal if is_refused_at(evidence, Role::LoadBalancer) => return None,
@@ -334,9 +336,20 @@ fn output(evidence: &Evidence<'_>) -> Option<Observation> {
     Some(seen)
 }
 
-fn lost_at_output(reason: DropReason) -> Observation {
-    let dropped = Observation::new(Component::Forwarding, Action::Dropped).at(ComponentInfo::Output);
-    dropped.because(reason)
+/// Why what is put out of the output port reaches nobody whom it is for.
+fn lost_at_port(evidence: &Evidence<'_>, kind: ExitKind) -> Option<DropReason> {
+    let port = output_port(evidence).filter(|_| matches!(kind, ExitKind::Port | ExitKind::Tunnel))?;
+    match evidence.ports.state(port) {
+        PortState::Down => return Some(DropReason::PortDown),
+        PortState::Gone => {
+            return Some(DropReason::Other(
+                format!("the switch has no port {port}, by which it leaves").into(),
+            ));
+        }
+        PortState::Up | PortState::Suspect => {}
+    }
+    let pod = wrong_receiver(evidence).filter(|_| kind == ExitKind::Port)?;
+    Some(DropReason::WrongReceiver { pod })
 }
 
 /// The Pod behind the output port, if the destination address is known to be somebody else's.

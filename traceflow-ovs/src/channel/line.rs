@@ -64,6 +64,7 @@ impl Line {
                 masks: vec![
                     (AsyncKind::PacketIn, ACTION_REASONS),
                     (AsyncKind::FlowRemoved, REMOVAL_REASONS),
+                    (AsyncKind::PortStatus, PORT_REASONS),
                 ],
             }),
             Message::SetPacketInFormat(SetPacketInFormat {
@@ -189,6 +190,7 @@ impl Line {
             match event {
                 Event::Message(Message::PacketIn2(packet_in)) => self.post(&(opening.ears)(Said::Packet(packet_in))),
                 Event::Message(Message::FlowRemoved(flow)) => self.post(&(opening.ears)(Said::Gone(flow))),
+                Event::Message(Message::PortStatus(port)) => self.post(&(opening.ears)(Said::Port(port))),
                 Event::Reply { xid, message } => self.calls.answer(xid, message),
                 Event::Refused { xid, error } => self.calls.refuse(xid, error),
                 Event::Unreadable { header, error } => self.calls.give_up(header.xid, &error),
@@ -205,6 +207,9 @@ const ACTION_REASONS: u32 = 0b11_1010;
 
 /// `OFPRR_IDLE_TIMEOUT`, `OFPRR_HARD_TIMEOUT`, `OFPRR_DELETE`.
 const REMOVAL_REASONS: u32 = 0b111;
+
+/// `OFPPR_ADD`, `OFPPR_DELETE`, `OFPPR_MODIFY`.
+const PORT_REASONS: u32 = 0b111;
 
 fn refused(error: &dyn std::error::Error) -> DatapathError {
     DatapathError::Refused(error.to_string().into())

@@ -18,7 +18,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::Port;
 use traceflow_openflow::message::{
-    FlowEntry, FlowFilter, FlowRemoved, Message, MultipartBody, MultipartReply, MultipartRequest, PacketIn2,
+    FlowEntry, FlowFilter, FlowRemoved, Message, MultipartBody, MultipartReply, MultipartRequest, PacketIn2, PortDesc,
+    PortStatus,
 };
 
 use self::keeper::Keeper;
@@ -43,6 +44,8 @@ pub(crate) enum Said {
     Packet(PacketIn2),
     /// A flow is gone that was to be told of.
     Gone(FlowRemoved),
+    /// Something has happened to a port.
+    Port(PortStatus),
 }
 
 /// The way to a switch. When it is dropped, the connection is closed.
@@ -216,9 +219,9 @@ impl Channel {
     }
 
     /// The ports, by number.
-    pub(crate) async fn ports(&self) -> Result<BTreeMap<u32, String>, DatapathError> {
+    pub(crate) async fn ports(&self) -> Result<Vec<PortDesc>, DatapathError> {
         match self.multipart(MultipartRequest::Ports(Port::ANY)).await? {
-            MultipartBody::Ports(ports) => Ok(ports.into_iter().map(|port| (port.port.0, port.name)).collect()),
+            MultipartBody::Ports(ports) => Ok(ports),
             _ => Err(unexpected()),
         }
     }

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError};
 use futures_util::future::join_all;
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::Port;
-use traceflow_openflow::message::Message;
+use traceflow_openflow::message::{Message, PortDesc};
 
 use super::{Switch, delete};
 use crate::instance::Instance;
 use crate::layout::Layout;
 use crate::pipeline::Switch as TablesAndPorts;
+use crate::ports::made_by_the_system;
 use crate::watch;
 
 /// What stands on the switch.
@@ -84,15 +85,13 @@ impl Switch {
     async fn check_ports(&self) -> Result<(), DatapathError> {
         let tunnels = self.settings.tunnels.iter().map(|&port| ("tunnel", port));
         let gateway = self.settings.gateway.iter().map(|&port| ("gateway", port));
-        let present = self.channel.ports().await?;
-        let Some((what, port)) = tunnels.chain(gateway).find(|(_, port)| !present.contains_key(port)) else {
+        let present = self.look_at_ports().await?;
+        let there = |number: u32| present.iter().any(|port| port.port == Port(number));
+        let Some((what, port)) = tunnels.chain(gateway).find(|(_, port)| !there(*port)) else {
             return Ok(());
         };
-        let mut shown: Vec<String> = present
-            .iter()
-            .map(|(port, name)| format!("{} ({name})", Port(*port)))
-            .take(SHOWN)
-            .collect();
+        let shown = present.iter().map(|port| format!("{} ({})", port.port, port.name));
+        let mut shown: Vec<String> = shown.take(SHOWN).collect();
         if present.len() > SHOWN {
             shown.push(format!("{} more", present.len() - SHOWN));
         }
@@ -101,6 +100,26 @@ impl Switch {
             shown.join(", ")
         );
         Err(DatapathError::Refused(words.into()))
+    }
+
+    /// Asks for all ports, and which of them carry packets.
+    pub(super) async fn look_at_ports(&self) -> Result<Vec<PortDesc>, DatapathError> {
+        let mut ports = self.channel.ports().await?;
+        ports.sort_unstable_by_key(|port| port.port.0);
+        self.ports.begin(&ports);
+        self.settle_ports().await;
+        Ok(ports)
+    }
+
+    /// Asks what OpenFlow doesn't tell of ports without link. Where that can't be asked, they stay in doubt.
+    pub(super) async fn settle_ports(&self) {
+        let Some(unixctl) = self.unixctl.as_ref().filter(|_| self.ports.has_suspects()) else {
+            return;
+        };
+        match unixctl.call("dpif/show", &[]).await {
+            Ok(shown) => self.ports.settle(&made_by_the_system(&shown)),
+            Err(error) => tracing::debug!(node = %self.settings.node, %error, "ports without link stay in doubt"),
+        }
     }
 
     async fn free_tables(&self, tables: impl Iterator<Item = &u8>) -> Result<Vec<u8>, DatapathError> {

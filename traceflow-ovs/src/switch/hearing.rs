@@ -10,7 +10,7 @@ use traceflow_openflow::message::{Message, PacketIn2};
 use super::Switch;
 use crate::channel::Said;
 use crate::conntrack::Footprint;
-use crate::evidence::{Arrival, Evidence};
+use crate::evidence::{Arrival, Evidence, Known};
 use crate::instance::MarkKind;
 use crate::read;
 use crate::watch::Punt;
@@ -26,6 +26,11 @@ impl Switch {
                 }
                 Vec::new()
             }
+            Said::Port(status) => {
+                self.ports.change(status);
+                self.ports_changed.notify_one();
+                Vec::new()
+            }
         }
     }
 
@@ -34,8 +39,12 @@ impl Switch {
             self.losses.hear();
         }
         let Ok(layout) = self.layout() else { return Vec::new() };
-        let directory = &*self.settings.directory;
-        let Some(evidence) = Evidence::gather(packet_in, &layout, self.instance(), directory) else {
+        let known = Known {
+            layout: &layout,
+            directory: &*self.settings.directory,
+            ports: &self.ports,
+        };
+        let Some(evidence) = Evidence::gather(packet_in, self.instance(), known) else {
             return Vec::new();
         };
         if self.evidence.receiver_count() > 0 {

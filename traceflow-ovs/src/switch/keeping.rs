@@ -1,7 +1,7 @@
 //! The task that follows the connection's fate and renews what stands.
 
 use std::collections::BTreeSet;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,10 +19,11 @@ const RENEWAL: Duration = Duration::from_secs(watch::EXPIRES as u64 / 3);
 
 /// Follows the connection's fate and renews what stands, as long as anybody holds the switch.
 pub(super) async fn keep(switch: Weak<Switch>) {
-    let Some((mut link, disturbed)) = switch
-        .upgrade()
-        .map(|switch| (switch.channel.link(), switch.disturbed.clone()))
-    else {
+    let signals = |switch: Arc<Switch>| {
+        let (disturbed, ports_changed) = (switch.disturbed.clone(), switch.ports_changed.clone());
+        (switch.channel.link(), disturbed, ports_changed)
+    };
+    let Some((mut link, disturbed, ports_changed)) = switch.upgrade().map(signals) else {
         return;
     };
     let mut renewal = tokio::time::interval(RENEWAL);
@@ -33,6 +34,7 @@ pub(super) async fn keep(switch: Weak<Switch>) {
                 Err(_) => return,
             },
             () = disturbed.notified() => News::Disturbed,
+            () = ports_changed.notified() => News::Ports,
             _ = renewal.tick() => News::Time,
         };
         let Some(switch) = switch.upgrade() else { return };
@@ -48,6 +50,7 @@ pub(super) async fn keep(switch: Weak<Switch>) {
             }
             (News::Link | News::Disturbed, Link::Up(number)) => switch.look_after(number).await,
             (News::Time, _) => switch.renew().await,
+            (News::Ports, Link::Up(_)) => switch.settle_ports().await,
             (_, Link::Down(..) | Link::Gone(_)) => {}
         }
     }
@@ -57,6 +60,7 @@ pub(super) async fn keep(switch: Weak<Switch>) {
 enum News {
     Link,
     Disturbed,
+    Ports,
     Time,
 }
 
@@ -84,6 +88,9 @@ impl Switch {
             Err(_) => false,
         };
         let unseen = if before == number { 0 } else { self.flights.lose_all() };
+        if before != number && self.look_at_ports().await.is_err() {
+            return;
+        }
         if found.len() == expected && live_flows_stand {
             *standing = Standing::Attached(number);
             let lost = self.lost_of(&found).await.unwrap_or_default().max(unseen as u64);

@@ -23,6 +23,7 @@ use crate::flights::Flights;
 use crate::instance::Instance;
 use crate::layout::Layout;
 use crate::losses::Losses;
+use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::settling::Settling;
 use crate::unixctl::Unixctl;
@@ -36,6 +37,10 @@ pub(crate) struct Switch {
     settling: Settling,
     pub(crate) flights: Flights,
     losses: Losses,
+    /// Which ports carry packets.
+    pub(crate) ports: Ports,
+    /// Something has happened to a port.
+    ports_changed: Arc<Notify>,
     /// Where everything is; known once the switch was attached.
     layout: RwLock<Option<Arc<Layout>>>,
     /// Whether the watch stands. Held while that changes.
@@ -70,6 +75,8 @@ impl Switch {
                 settling: Settling::default(),
                 flights: Flights::new(settings.window),
                 losses: Losses::default(),
+                ports: Ports::default(),
+                ports_changed: Arc::default(),
                 layout: RwLock::default(),
                 standing: AsyncMutex::new(Standing::Nothing),
                 live: Mutex::default(),

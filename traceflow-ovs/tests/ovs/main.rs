@@ -16,6 +16,7 @@ mod egress;
 mod faults;
 mod neighbours;
 mod policed;
+mod ports;
 mod punts;
 mod receipts;
 mod services;

@@ -129,7 +129,7 @@ async fn injected_packets_are_never_handed_to_a_pod() {
 }
 
 /// `None`, after saying why, where Pods can't be real.
-fn with_real_pods(start: impl FnOnce(Form) -> World) -> Option<World> {
+pub(crate) fn with_real_pods(start: impl FnOnce(Form) -> World) -> Option<World> {
     if let Err(missing) = Form::Root.check() {
         println!("skipped: {missing}");
         return None;
