@@ -87,7 +87,14 @@ fn spoof_guard(evidence: &Evidence<'_>) -> Option<Observation> {
         return Some(dropped.because(DropReason::SpoofedSource));
     }
     let passes = evidence.arrival != Arrival::Tunnel && evidence.passed(Role::SpoofGuard);
-    let forwarded = || Observation::new(Component::SpoofGuard, Action::Forwarded);
+    let forwarded = || {
+        let mut seen = Observation::new(Component::SpoofGuard, Action::Forwarded);
+        let by_pod = matches!(evidence.arrival, Arrival::Pod(_));
+        // Behind a Service the source may have become another.
+        let original = || evidence.original_addresses().0.unwrap_or(evidence.packet.source);
+        seen.src_pod_ip = by_pod.then(original);
+        seen
+    };
     passes.then(forwarded)
 }
 

@@ -60,7 +60,7 @@ fn a_punt_says_what_was_observed() {
          packet=020000000002020000000001080045000028000040003f06db9cac10050bac100308a8ca005001020304050607085002faf09b8f0000
          which is TCP 172.16.5.11:43210 -> 172.16.3.8:80, flags +syn, TTL 63, 40 bytes, don't fragment
          tracer 0: injected packet, mark 1, left by table Output
-          SpoofGuard: Forwarded
+          SpoofGuard: Forwarded, from Pod 172.16.5.11
           NetworkPolicy EgressRule: Forwarded, rule 1 (unknown)
           L7NetworkPolicy Output: Redirected
           Forwarding Output: ForwardedOutOfNetwork

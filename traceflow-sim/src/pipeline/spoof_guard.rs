@@ -8,6 +8,7 @@ use super::{Arrival, Outcome, Passage};
 
 /// A Pod may send from its own IP and MAC addresses only. What comes in by the gateway was checked by the node.
 pub(super) fn check_source(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
+    let mut seen = Observation::new(Component::SpoofGuard, Action::Forwarded);
     match passage.entering.arrival {
         Arrival::Peer => return ControlFlow::Continue(()),
         Arrival::Pod { pod, mac } => {
@@ -16,9 +17,10 @@ pub(super) fn check_source(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
             if !own_mac || !sender.pod.addresses.contains(&passage.packet.source) {
                 return passage.drop_at(Component::SpoofGuard, DropReason::SpoofedSource);
             }
+            seen.src_pod_ip = Some(passage.packet.source);
         }
         Arrival::Gateway => {}
     }
-    passage.observe(Observation::new(Component::SpoofGuard, Action::Forwarded));
+    passage.observe(seen);
     ControlFlow::Continue(())
 }
