@@ -4,7 +4,6 @@
 
 mod agreement;
 mod antrea_policies;
-mod antrea_scenarios;
 mod demo;
 mod egress;
 mod ends;

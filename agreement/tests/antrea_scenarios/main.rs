@@ -1,4 +1,5 @@
-//! The situations that Antrea's own tests of its Traceflow describe, with the outcomes described there.
+//! The situations that Antrea's own tests of its Traceflow describe, with the outcomes described there, on the simulated network and
+//! on switches.
 //!
 //! The names are those of Antrea's cases, but for `ANNPRejectIngressIPv6`, which is ours: the first tables' are from its
 //! end-to-end test (`test/e2e/traceflow_test.go`), the last one's from its test of packet-ins
@@ -10,24 +11,28 @@
 //! names the Egress here, where Antrea knows only the address there. And two situations are others: the packet in hybrid
 //! mode has no Egress, where Antrea's bears an Egress mark and leaves; and the valid request is an injected packet, where
 //! Antrea's is real traffic of a Pod on the host's network.
-//!
-//! Less is checked than Antrea states: not the address of the sending Pod at the spoof guard, and of a captured packet its
-//! source alone.
+
+mod told;
 
 use std::sync::Arc;
 
-use traceflow_core::observation::{Action, Component, ComponentInfo, Observation};
-use traceflow_core::plan::Plan;
+use agreement::world::World;
+use testbed::fabric::Form;
+use traceflow_core::inventory::Inventory;
+use traceflow_core::names::ObjectName;
+use traceflow_core::observation::Component;
+use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, Packet, Protocol};
+use traceflow_core::plan::{Plan, Question};
 use traceflow_core::session::Progress;
 use traceflow_core::spec::CommandLine;
-use traceflow_core::trace::{Hop, Predictor, Trace};
+use traceflow_core::trace::{Predictor, Trace};
 use traceflow_core::tracer::Tracer;
 use traceflow_sim::model::TrafficMode;
 use traceflow_sim::{Cluster, ClusterBuilder, SimNetwork};
 
-use crate::support::text;
+use crate::told::{details_of, words};
 
-/// Two nodes with three Pods each; `agnhost` on the second serves a Service. Both families.
+/// Two nodes with three Pods each; `agnhost` on the second serves a Service at another port. Both families.
 fn nodes() -> ClusterBuilder {
     let mut builder = Cluster::builder()
         .node("node1")
@@ -43,8 +48,10 @@ fn nodes() -> ClusterBuilder {
     builder
         .pod("agnhost", "node2")
         .label("app", "agnhost")
+        .container_port("http", 8080)
         .service("svc", 80)
         .selects("app", "agnhost")
+        .target_port("http")
 }
 
 /// Everything may leave every Pod; nothing may enter two of them.
@@ -242,7 +249,7 @@ const INTER_NODE: &[Scenario] = &[
         policed,
         ["agnhost", "svc", "tcp,tcp_dst=80"],
         "node2 guard service delivered",
-        &["pod=default/agnhost translatedSrcIP=10.244.1.1 translatedDstIP=10.244.1.2"],
+        &["pod=default/agnhost translatedDstIP=10.244.1.2 translatedSrcIP=10.244.1.1"],
     ),
     (
         "interNodeTraceflowIPv6",
@@ -277,7 +284,7 @@ const INTER_NODE: &[Scenario] = &[
         policed,
         ["agnhost", "svc", "tcp6,tcp_dst=80"],
         "node2 guard service delivered",
-        &["translatedSrcIP=fd00:10:244:1::1 translatedDstIP=fd00:10:244:1::2"],
+        &["translatedDstIP=fd00:10:244:1::2 translatedSrcIP=fd00:10:244:1::1"],
     ),
     (
         "nodeIPDestination",
@@ -291,14 +298,14 @@ const INTER_NODE: &[Scenario] = &[
         || with_egress("node1"),
         [FROM, "192.0.2.1", "icmp"],
         "node1 guard marked out",
-        &["egressIP=172.18.0.200 egressNode=node1"],
+        &["egressIP=172.18.0.200", "egressNode=node1"],
     ),
     (
         "egressFromRemoteNode",
         || with_egress("node2"),
         [FROM, "192.0.2.1", "icmp"],
         "node1 guard to-egress forwarded, node2 received marked out",
-        &["egressIP=172.18.0.200 egressNode=node2", "tunnelDstIP=172.18.0.200"],
+        &["egressIP=172.18.0.200", "egressNode=node2", "tunnelDstIP=172.18.0.200"],
     ),
 ];
 
@@ -405,103 +412,115 @@ const PACKET_INS: &[Scenario] = &[
     ),
 ];
 
-fn word(seen: &Observation) -> &'static str {
-    match (&seen.component, seen.component_info.as_ref(), &seen.action) {
-        (Component::SpoofGuard, _, Action::Forwarded) => "guard",
-        (Component::Lb, _, Action::Forwarded) => "service",
-        (Component::NetworkPolicy, Some(ComponentInfo::EgressRule), Action::Forwarded) => "egress-rule",
-        (Component::NetworkPolicy, Some(ComponentInfo::EgressMetric), Action::Dropped) => "egress-drop",
-        (Component::NetworkPolicy, Some(ComponentInfo::EgressDefaultRule), Action::Dropped) => "egress-default-drop",
-        (Component::NetworkPolicy, Some(ComponentInfo::IngressRule), Action::Forwarded) => "ingress-rule",
-        (Component::NetworkPolicy, Some(ComponentInfo::IngressMetric), Action::Dropped) => "ingress-drop",
-        (Component::NetworkPolicy, Some(ComponentInfo::IngressMetric), Action::Rejected) => "ingress-reject",
-        (Component::NetworkPolicy, Some(ComponentInfo::IngressDefaultRule), Action::Dropped) => "ingress-default-drop",
-        (Component::Egress, _, Action::MarkedForSnat) => "marked",
-        (Component::Egress, _, Action::ForwardedToEgressNode) => "to-egress",
-        (Component::Forwarding, Some(ComponentInfo::Classification), Action::Received) => "received",
-        (Component::Forwarding, Some(ComponentInfo::Output), Action::Forwarded) => "forwarded",
-        (Component::Forwarding, Some(ComponentInfo::Output), Action::Delivered) => "delivered",
-        (Component::Forwarding, Some(ComponentInfo::Output), Action::ForwardedOutOfNetwork) => "out",
-        _ => "something else",
+/// What is asked about a cluster.
+fn plan(cluster: &Cluster, asked: CommandLine<'_>) -> Plan {
+    let spec = asked.spec(cluster).unwrap();
+    Plan::resolve(&spec, cluster, &mut fastrand::Rng::with_seed(1)).unwrap()
+}
+
+fn injecting<'a>([source, destination, flow]: &[&'a str; 3]) -> CommandLine<'a> {
+    CommandLine {
+        source: Some(source),
+        destination: Some(destination),
+        flow: Some(flow),
+        ..CommandLine::default()
     }
 }
 
-fn words(hops: &[Hop]) -> String {
-    let of_hop = |hop: &Hop| {
-        let words: Vec<&str> = hop.observations.iter().map(word).collect();
-        format!("{} {}", hop.node, words.join(" "))
-    };
-    hops.iter().map(of_hop).collect::<Vec<_>>().join(", ")
-}
-
-/// Asks over a network; real traffic is sent when a live trace is armed.
-async fn traced(cluster: Arc<Cluster>, plan: Plan, send: Option<&str>) -> Trace {
+/// A tracer over a simulated network of this cluster.
+fn simulated(cluster: &Arc<Cluster>) -> (SimNetwork, Tracer) {
     let network = SimNetwork::new(cluster.clone());
     let tracer = Tracer::builder(cluster.clone())
-        .predictor(cluster as Arc<dyn Predictor>)
+        .predictor(cluster.clone() as Arc<dyn Predictor>)
         .datapaths(network.datapaths())
         .start();
-    let mut tracing = tracer.trace(plan);
-    while let Some(news) = tracing.progress().await {
-        if let (Progress::Armed { .. }, Some(traffic)) = (news, send) {
-            network.send(&traffic.parse().unwrap()).unwrap();
-        }
-    }
-    let trace = tracing.await.unwrap();
-    tracer.close().await.unwrap();
-    trace
+    (network, tracer)
 }
 
-async fn check(scenarios: &[Scenario]) {
-    let mut wrong = Vec::new();
-    for (name, cluster, [source, destination, flow], expected, details) in scenarios {
+/// What is wrong with the answer.
+fn wrong((name, _, [source, ..], expected, details): &Scenario, cluster: &Cluster, trace: &Trace) -> Option<String> {
+    let (told, all) = (words(&trace.hops), details_of(&trace.hops));
+    let missing: Vec<_> = details.iter().filter(|detail| !all.contains(**detail)).collect();
+    let right =
+        told == *expected && missing.is_empty() && trace.finding.is_none() && names_its_sender(cluster, source, trace);
+    (!right).then(|| {
+        let finding = trace.finding.as_ref().map(ToString::to_string);
+        format!("{name}\n  expected: {expected} {missing:?}\n  told: {told}\n{all}{finding:?}")
+    })
+}
+
+/// The spoof guard's observation has the address of the Pod.
+fn names_its_sender(cluster: &Cluster, sender: &str, trace: &Trace) -> bool {
+    let pod = cluster.pod(&ObjectName::new("default", sender)).unwrap();
+    let first = &trace.hops[0].observations[0];
+    first.component == Component::SpoofGuard && first.src_pod_ip.is_some_and(|address| pod.addresses.contains(&address))
+}
+
+fn all_scenarios() -> impl Iterator<Item = &'static Scenario> {
+    INTRA_NODE.iter().chain(INTER_NODE).chain(PACKET_INS)
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_the_simulated_network() {
+    let mut mistakes = Vec::new();
+    for scenario in all_scenarios() {
+        let (_, cluster, asked, ..) = scenario;
         let cluster = Arc::new(cluster().build().unwrap());
-        let asked = CommandLine {
-            source: Some(source),
-            destination: Some(destination),
-            flow: Some(flow),
-            ..CommandLine::default()
-        };
-        let plan = Plan::resolve(
-            &asked.spec(&*cluster).unwrap(),
-            &*cluster,
-            &mut fastrand::Rng::with_seed(1),
-        )
-        .unwrap();
-        let trace = traced(cluster, plan, None).await;
-        let (told, all) = (words(&trace.hops), text(&trace.hops));
-        let missing: Vec<_> = details.iter().filter(|detail| !all.contains(**detail)).collect();
-        if told != *expected || !missing.is_empty() || trace.finding.is_some() {
-            wrong.push(format!(
-                "{name}\n  expected: {expected} {missing:?}\n  told: {told}\n{all}"
-            ));
-        }
+        let (_network, tracer) = simulated(&cluster);
+        let trace = tracer.trace(plan(&cluster, injecting(asked))).await.unwrap();
+        tracer.close().await.unwrap();
+        mistakes.extend(wrong(scenario, &cluster, &trace));
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
-#[tokio::test(start_paused = true)]
-async fn on_one_node() {
-    check(INTRA_NODE).await;
+/// Scenarios that aren't asked of switches, and why.
+const NOT_ON_SWITCHES: &[(&str, &str)] = &[
+    ("marked packet to remote Pod in hybrid mode", TUNNELS_ONLY),
+    ("packet at source Node to remote Pod with WireGuard", TUNNELS_ONLY),
+    ("packet at source Node to external with WireGuard", TUNNELS_ONLY),
+    ("packet at source Node to external NoEncap", TUNNELS_ONLY),
+    ("packet at source Node to remote Pod NoEncap", TUNNELS_ONLY),
+];
+
+const TUNNELS_ONLY: &str = "the testbed's nodes reach each other by tunnels alone";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_switches() {
+    let mut world = World::start(Arc::new(nodes().build().unwrap()), Form::Rootless).unwrap();
+    let mut mistakes = Vec::new();
+    for scenario in all_scenarios() {
+        let (name, cluster, asked, ..) = scenario;
+        if NOT_ON_SWITCHES.iter().any(|(other, _)| other == name) {
+            continue;
+        }
+        let cluster = Arc::new(cluster().build().unwrap());
+        // An Egress address is one more address of a node, which only another fabric has.
+        if world.become_cluster(cluster.clone()).is_err() {
+            assert_eq!(world.end().await.unwrap(), Vec::<String>::new());
+            world = World::start(cluster.clone(), Form::Rootless).unwrap();
+        }
+        let trace = world.tracer.trace(plan(&cluster, injecting(asked))).await.unwrap();
+        mistakes.extend(wrong(scenario, &cluster, &trace));
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    assert_eq!(world.end().await.unwrap(), Vec::<String>::new());
 }
 
-#[tokio::test(start_paused = true)]
-async fn between_nodes_and_out_of_the_cluster() {
-    check(INTER_NODE).await;
+#[test]
+fn what_is_left_out_on_switches_is_a_scenario() {
+    for (left_out, _) in NOT_ON_SWITCHES {
+        assert!(all_scenarios().any(|(name, ..)| name == left_out), "{left_out}");
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn as_packet_ins_tell_it() {
-    check(PACKET_INS).await;
-}
-
-/// Live traffic: name, whether only drops are asked for, its ends, the flow, what is sent, and what is told.
+/// Live traffic: name, whether only drops are asked for, its ends, the flow, the Pods that send and receive, and what is told.
 type Live = (
     &'static str,
     bool,
     [&'static str; 2],
     &'static str,
-    &'static str,
+    [&'static str; 2],
     &'static str,
 );
 
@@ -511,7 +530,7 @@ const LIVE: &[Live] = &[
         false,
         [FROM, "10.244.0.4"],
         "icmp",
-        "node1-pod0->node1-pod2 icmp",
+        [FROM, "node1-pod2"],
         "node1 guard egress-rule delivered",
     ),
     (
@@ -519,7 +538,7 @@ const LIVE: &[Live] = &[
         true,
         ["10.244.0.2", "node1-pod1"],
         "icmp",
-        "node1-pod0->node1-pod1 icmp",
+        [FROM, "node1-pod1"],
         "node1 guard egress-rule ingress-default-drop",
     ),
     (
@@ -527,7 +546,7 @@ const LIVE: &[Live] = &[
         false,
         [FROM, "fd00:10:244::4"],
         "icmp6",
-        "node1-pod0->fd00:10:244::4 icmp6",
+        [FROM, "node1-pod2"],
         "node1 guard egress-rule delivered",
     ),
     (
@@ -535,7 +554,7 @@ const LIVE: &[Live] = &[
         false,
         [FROM, "node2-pod0"],
         "icmp",
-        "node1-pod0->node2-pod0 icmp",
+        [FROM, "node2-pod0"],
         "node1 guard egress-rule forwarded, node2 received delivered",
     ),
     (
@@ -543,42 +562,119 @@ const LIVE: &[Live] = &[
         false,
         [FROM, "fd00:10:244:1::3"],
         "icmp6",
-        "node1-pod0->fd00:10:244:1::3 icmp6",
+        [FROM, "node2-pod0"],
         "node1 guard egress-rule forwarded, node2 received delivered",
     ),
 ];
 
+fn following<'a>((_, dropped_only, [source, destination], flow, ..): &Live) -> CommandLine<'a> {
+    CommandLine {
+        source: Some(source),
+        destination: Some(destination),
+        flow: Some(flow),
+        live_traffic: true,
+        dropped_only: *dropped_only,
+        ..CommandLine::default()
+    }
+}
+
+/// Arms the trace, and has `send` send its packets.
+async fn followed(tracer: &Tracer, plan: Plan, mut send: impl FnMut()) -> Trace {
+    let mut tracing = tracer.trace(plan);
+    while let Some(news) = tracing.progress().await {
+        if let Progress::Armed { .. } = news {
+            // Twice, as a ping goes on: the second isn't told.
+            send();
+            send();
+        }
+    }
+    tracing.await.unwrap()
+}
+
+/// The way, and the packet as it was caught: the sender's, whole, with the TTL that it had there.
+fn check_live((name, _, _, flow, [source, destination], expected): &Live, cluster: &Cluster, trace: &Trace) {
+    assert_eq!(
+        words(&trace.hops),
+        *expected,
+        "{name}: {} {:?}",
+        trace.verdict,
+        trace.notes
+    );
+    assert_eq!(trace.finding, None, "{name}");
+    let family = if *flow == "icmp" { IpFamily::V4 } else { IpFamily::V6 };
+    let address = |pod: &str| {
+        cluster
+            .pod(&ObjectName::new("default", pod))
+            .unwrap()
+            .address(family)
+            .unwrap()
+    };
+    let CapturedPacket {
+        source: from,
+        destination: to,
+        protocol,
+        ttl,
+        transport,
+        ..
+    } = trace.captured.as_ref().expect("the packet was caught");
+    let across = trace.hops.len() > 1;
+    assert_eq!((*from, *to), (address(source), address(destination)), "{name}");
+    assert_eq!(
+        *protocol,
+        if family == IpFamily::V4 {
+            Protocol::ICMP
+        } else {
+            Protocol::ICMPV6
+        },
+        "{name}"
+    );
+    assert_eq!(
+        *ttl,
+        if across { 63 } else { 64 },
+        "{name}: counted down where it is routed"
+    );
+    assert!(
+        matches!(transport, CapturedTransport::Icmp(header) if header.icmp_type == if family == IpFamily::V4 { 8 } else { 128 }),
+        "{name}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
-async fn of_real_traffic() {
-    for (name, dropped_only, [source, destination], flow, traffic, expected) in LIVE {
+async fn of_real_traffic_on_the_simulated_network() {
+    for live in LIVE {
+        let (_, _, _, flow, [source, destination], _) = live;
         let cluster = Arc::new(policed().build().unwrap());
-        let asked = CommandLine {
-            source: Some(source),
-            destination: Some(destination),
-            flow: Some(flow),
-            live_traffic: true,
-            dropped_only: *dropped_only,
-            ..CommandLine::default()
-        };
-        let plan = Plan::resolve(
-            &asked.spec(&*cluster).unwrap(),
-            &*cluster,
-            &mut fastrand::Rng::with_seed(1),
-        )
-        .unwrap();
-        let trace = traced(cluster, plan, Some(traffic)).await;
-        assert_eq!(
-            words(&trace.hops),
-            *expected,
-            "{name}: {} {:?}",
-            trace.verdict,
-            trace.notes
-        );
-        let captured = trace.captured.expect("the packet was caught");
-        assert!(
-            captured.source.to_string().ends_with(":2") || captured.source.to_string() == "10.244.0.2",
-            "{name}"
-        );
+        let (network, tracer) = simulated(&cluster);
+        let traffic = format!("{source}->{destination} {flow}").parse().unwrap();
+        let trace = followed(&tracer, plan(&cluster, following(live)), || {
+            network.send(&traffic).unwrap();
+        });
+        check_live(live, &cluster, &trace.await);
+        tracer.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_real_traffic_on_switches() {
+    let cluster = Arc::new(policed().build().unwrap());
+    let world = World::start(cluster.clone(), Form::Rootless).unwrap();
+    for live in LIVE {
+        let (_, _, _, flow, [source, destination], _) = live;
+        let packet = packet(&cluster, [source, destination, flow]);
+        let link = world.fabric.pod_link(&ObjectName::new("default", *source)).unwrap();
+        let trace = followed(&world.tracer, plan(&cluster, following(live)), || {
+            link.send(&packet.to_vec()).unwrap()
+        });
+        check_live(live, &cluster, &trace.await);
+    }
+    assert_eq!(world.end().await.unwrap(), Vec::<String>::new());
+}
+
+/// As the Pod itself sends it.
+fn packet(cluster: &Cluster, asked: [&str; 3]) -> Packet {
+    match plan(cluster, injecting(&asked)).question {
+        Question::Inject { packet, .. } => packet,
+        Question::Live { .. } => unreachable!("a packet was asked for"),
     }
 }
 
@@ -586,11 +682,11 @@ async fn of_real_traffic() {
 #[test]
 fn what_can_not_be_asked() {
     let cluster = policed().pod("host", "node1").host_network().build().unwrap();
-    let refused = |source: Option<&str>, destination: Option<&str>, live: bool| {
+    let refused_of = |flow: &str, source: Option<&str>, destination: Option<&str>, live: bool| {
         let asked = CommandLine {
             source,
             destination,
-            flow: Some("icmp"),
+            flow: Some(flow),
             live_traffic: live,
             ..CommandLine::default()
         };
@@ -599,10 +695,16 @@ fn what_can_not_be_asked() {
             .and_then(|spec| Plan::resolve(&spec, &cluster, &mut fastrand::Rng::with_seed(1)));
         resolved.map_or_else(|error| error.to_string(), |_| "taken".to_owned())
     };
+    let refused =
+        |source: Option<&str>, destination: Option<&str>, live: bool| refused_of("icmp", source, destination, live);
     let answers = [
         (
             "nonExistingDstPod",
             refused(Some(FROM), Some("non-existing-pod"), false),
+        ),
+        (
+            "nonExistingDstPodIPv6",
+            refused_of("icmp6", Some(FROM), Some("non-existing-pod"), false),
         ),
         (
             "Source Pod must be specified in non-live-traffic Traceflow",
@@ -628,6 +730,7 @@ fn what_can_not_be_asked() {
         .collect();
     expect_test::expect![[r#"
         nonExistingDstPod: -D: Pod or Service default/non-existing-pod is not in the cluster; check the name; outside of namespace default, write NAMESPACE/NAME
+        nonExistingDstPodIPv6: -D: Pod or Service default/non-existing-pod is not in the cluster; check the name; outside of namespace default, write NAMESPACE/NAME
         Source Pod must be specified in non-live-traffic Traceflow: -S: is missing; name the Pod that sends
         Traceflow should have either source or destination Pod assigned: -S: is missing; name a Pod here or as destination: at least one end must be a Pod
         Assigned source pod must exist: spec.source.pod: Pod default/unknown is not in the cluster; check its name and namespace
