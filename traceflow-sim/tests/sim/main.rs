@@ -11,7 +11,6 @@ mod explain;
 mod fault_catalogue;
 mod faults;
 mod findings;
-mod known_wrong_answers;
 mod live;
 mod objects;
 mod services;
