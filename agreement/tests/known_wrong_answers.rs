@@ -2,7 +2,10 @@
 //!
 //! Each test's comment says what goes wrong elsewhere.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Arc;
 
 use agreement::world::World;
@@ -70,28 +73,40 @@ fn tracer(network: &SimNetwork) -> Tracer {
 
 /// The answers of the simulated network, and those of switches; nothing is left on either. Each round is asked when the one
 /// before is answered.
-async fn traced(cluster: Arc<Cluster>, rounds: Vec<Vec<Plan>>) -> [Vec<Trace>; 2] {
+async fn traced(cluster: Arc<Cluster>, rounds: Vec<Vec<Plan>>) -> Vec<Vec<Trace>> {
     let network = SimNetwork::new(cluster.clone());
     let over_network = tracer(&network);
-    let world = World::start(cluster, Form::Rootless).unwrap();
-    let (mut simulated, mut switched) = (Vec::new(), Vec::new());
-    for plans in rounds {
-        simulated.extend(answers(&over_network, plans.clone()).await);
-        switched.extend(answers(&world.tracer, plans).await);
+    let mut simulated = Vec::new();
+    for plans in rounds.clone() {
+        simulated.extend(answers(&over_network, plans).await);
     }
     over_network.close().await.unwrap();
     assert_eq!(network.leftovers(), Vec::<String>::new());
+    if !switches_are_installed() {
+        return vec![simulated];
+    }
+    let world = World::start(cluster, Form::Rootless).unwrap();
+    let mut switched = Vec::new();
+    for plans in rounds {
+        switched.extend(answers(&world.tracer, plans).await);
+    }
     assert_eq!(world.end().await.unwrap(), Vec::<String>::new());
-    [simulated, switched]
+    vec![simulated, switched]
+}
+
+fn switches_are_installed() -> bool {
+    let installed = Command::new("ovs-vswitchd").arg("--version").output().is_ok();
+    if !installed {
+        println!("skipped: ovs-vswitchd isn't installed (Debian: openvswitch-switch)");
+    }
+    installed
 }
 
 /// One answer of each.
-async fn one(flow: &str, destination: &str) -> [Trace; 2] {
+async fn one(flow: &str, destination: &str) -> Vec<Trace> {
     let cluster = cluster();
     let plan = plan(&cluster, "client", destination, flow);
-    traced(cluster, vec![vec![plan]])
-        .await
-        .map(|mut traces| traces.remove(0))
+    traced(cluster, vec![vec![plan]]).await.into_iter().flatten().collect()
 }
 
 fn chooses_an_endpoint(trace: &Trace) -> bool {
