@@ -44,9 +44,9 @@ pub fn packet(topology: &Topology, objects: &Objects, random: &mut fastrand::Rng
 }
 
 fn service_addresses(objects: &Objects) -> Vec<String> {
-    let addresses = objects.of(Kind::Service).filter_map(|service| {
-        let (_, rest) = service.text.split_once("clusterIPs: [")?;
-        rest.split_once(']')
+    let addresses = objects.of(Kind::Service).flat_map(|service| {
+        let lists = ["clusterIPs: [", "externalIPs: ["].into_iter();
+        lists.filter_map(|field| service.text.split_once(field)?.1.split_once(']'))
     });
     let addresses = addresses.flat_map(|(list, _)| list.split(", "));
     addresses.map(|address| address.trim_matches('"').to_owned()).collect()

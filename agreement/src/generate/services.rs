@@ -6,7 +6,9 @@ use super::topology::{APPS, Families, NAMESPACES, Topology};
 /// A Service that selects some Pods, or none.
 pub(super) fn any_service(random: &mut fastrand::Rng, number: usize, topology: &Topology) -> Object {
     let (namespace, _) = random.choice(NAMESPACES).unwrap_or(NAMESPACES[0]);
-    let addresses = addresses(random, number, topology.families).join(", ");
+    let addresses = addresses(random, number, topology.families);
+    let external = external_addresses(random, number, &addresses);
+    let addresses = addresses.join(", ");
     let app = match random.u8(..8) {
         0 => "nobody",
         _ => random.choice(APPS).unwrap_or("web"),
@@ -30,9 +32,21 @@ pub(super) fn any_service(random: &mut fastrand::Rng, number: usize, topology: &
         number,
         text: format!(
             "apiVersion: v1\nkind: Service\nmetadata: {{name: service-{number}, namespace: {namespace}}}\n\
-             spec: {{clusterIPs: [{addresses}], selector: {{app: {app}}}, ports: {ports}{more}}}"
+             spec: {{clusterIPs: [{addresses}], selector: {{app: {app}}}, ports: {ports}{more}{external}}}"
         ),
     }
+}
+
+/// Half of the Services are reached from outside, too, by an address of each of their families.
+fn external_addresses(random: &mut fastrand::Rng, number: usize, addresses: &[String]) -> String {
+    if random.bool() {
+        return String::new();
+    }
+    let external = addresses.iter().map(|address| match address.contains(':') {
+        true => format!("\"2001:db8:96::{:x}\"", 0x10 + number),
+        false => format!("203.0.113.{}", 10 + number % 200),
+    });
+    format!(", externalIPs: [{}]", external.collect::<Vec<_>>().join(", "))
 }
 
 fn addresses(random: &mut fastrand::Rng, number: usize, families: Families) -> Vec<String> {

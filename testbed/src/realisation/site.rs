@@ -276,7 +276,7 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceAddress> {
         .service_objects()
         .flat_map(of_service)
         .flat_map(|(service, port)| {
-            let addresses = service.cluster_ips.iter();
+            let addresses = service.cluster_ips.iter().chain(&service.external_ips);
             addresses.map(move |&address| (service, port, address))
         });
     let numbered = (1..).zip(at_addresses);
@@ -305,7 +305,9 @@ fn service_address(
 ) -> ServiceAddress {
     let all = cluster.service_endpoints(&service.name, port, IpFamily::of(address));
     let any = !all.is_empty();
-    let is_usable = |endpoint: &ServiceEndpoint| !service.local_only || endpoint.node.as_ref() == Some(&node.name);
+    // `externalTrafficPolicy` is about what comes from outside, which nobody sends here.
+    let local_only = service.local_only && !service.external_ips.contains(&address);
+    let is_usable = |endpoint: &ServiceEndpoint| !local_only || endpoint.node.as_ref() == Some(&node.name);
     let usable = all.into_iter().filter(is_usable);
     let endpoints: Vec<Endpoint> = usable.map(|endpoint| seen_from(node, cluster, &endpoint)).collect();
     ServiceAddress {

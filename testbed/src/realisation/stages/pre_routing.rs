@@ -109,7 +109,7 @@ fn remembering(service: &ServiceAddress, timeout: Duration) -> Option<Flow> {
 /// A Service drops what is for none of its ports. Antrea sends it out by the gateway, where nobody answers.
 fn without_the_port(site: &Site<'_>) -> Vec<Flow> {
     let services = site.cluster.service_objects();
-    let addresses = services.flat_map(|service| &service.cluster_ips);
+    let addresses = services.flat_map(|service| service.cluster_ips.iter().chain(&service.external_ips));
     let flows = addresses.map(|&address| {
         Flow::new(Table::ServiceLB, NO_SUCH_PORT, Category::Service)
             .destination(address)
