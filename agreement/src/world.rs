@@ -15,7 +15,7 @@ use traceflow_core::inventory::{
 };
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
-use traceflow_core::packet::IpFamily;
+use traceflow_core::packet::{IpFamily, Protocol};
 use traceflow_core::plan::Plan;
 use traceflow_core::trace::{Prediction, Predictor, Unpredictable};
 use traceflow_core::tracer::Tracer;
@@ -238,6 +238,10 @@ impl Inventory for Now {
 }
 
 impl Surroundings for Now {
+    fn node_port(&self, protocol: Protocol, port: u16) -> Option<ObjectName> {
+        self.cluster().node_port(protocol, port)
+    }
+
     fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {
         self.cluster().endpoint(service, address, port)
     }

@@ -50,6 +50,13 @@ pub trait Surroundings: Send + Sync {
     /// knows it.
     fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry>;
 
+    /// The Service that nodes offer at this port of their own addresses; `None` if there is none, or nobody knows it, which is
+    /// the default.
+    fn node_port(&self, protocol: Protocol, port: u16) -> Option<ObjectName> {
+        let _ = (protocol, port);
+        None
+    }
+
     /// The Pod behind this endpoint of the Service; `None` if there is none, or nobody knows it. Several Pods of a node's own
     /// network have one address, so that only this tells them apart. The default is that nobody knows.
     fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {

@@ -43,6 +43,9 @@ pub trait Directory: Send + Sync {
     /// The Egress by which packets of this family leave the cluster that the Pod sends.
     fn egress(&self, pod: &ObjectName, family: IpFamily) -> Option<EgressEntry>;
 
+    /// The Service that nodes offer at this port of their own addresses.
+    fn node_port(&self, protocol: Protocol, port: u16) -> Option<ObjectName>;
+
     /// The Pod behind this endpoint of the Service, where its address is its node's.
     fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName>;
 }
@@ -130,6 +133,10 @@ impl Directory for NodeDirectory {
         self.surroundings.egress(pod, family)
     }
 
+    fn node_port(&self, protocol: Protocol, port: u16) -> Option<ObjectName> {
+        self.surroundings.node_port(protocol, port)
+    }
+
     fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {
         self.surroundings.endpoint(service, address, port)
     }
@@ -173,6 +180,10 @@ impl Directory for NoNames {
     }
 
     fn egress(&self, _pod: &ObjectName, _family: IpFamily) -> Option<EgressEntry> {
+        None
+    }
+
+    fn node_port(&self, _protocol: Protocol, _port: u16) -> Option<ObjectName> {
         None
     }
 

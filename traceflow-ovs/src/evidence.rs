@@ -179,6 +179,11 @@ impl<'a> Evidence<'a> {
         )
     }
 
+    /// The destination port of the connection's first packet, likewise.
+    pub(crate) fn original_destination_port(&self) -> Option<u16> {
+        number(self.metadata, Field::NXM_NX_CT_TP_DST).map(|port| port as u16)
+    }
+
     /// The other end of the tunnel that the packet is about to enter.
     pub(crate) fn tunnel_destination(&self) -> Option<IpAddr> {
         let v4 = number(self.metadata, Field::NXM_NX_TUN_IPV4_DST);
@@ -217,8 +222,16 @@ impl<'a> Evidence<'a> {
         chosen.is_some_and(|chosen| self.holds(chosen))
     }
 
+    /// Whether the packet goes elsewhere than its sender asked: to another address, or from a node port to a port of the same
+    /// node.
     fn is_translated(&self) -> bool {
-        matches!(self.original_addresses(), (_, Some(original)) if original != self.packet.destination)
+        let port = self.packet.transport.ports().map(|(_, destination)| destination);
+        let to_another_port = matches!(
+            (self.original_destination_port(), port),
+            (Some(original), Some(port)) if original != port
+        );
+        to_another_port
+            || matches!(self.original_addresses(), (_, Some(original)) if original != self.packet.destination)
     }
 }
 

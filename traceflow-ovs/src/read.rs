@@ -133,21 +133,29 @@ fn load_balancer(evidence: &Evidence<'_>) -> Option<Observation> {
 /// The Pod of a node's own network that the Service's endpoint is.
 fn pod_of_node(evidence: &Evidence<'_>, endpoint: IpAddr) -> Option<ObjectName> {
     let (_, original) = evidence.original_addresses();
-    let Owner::Service(service) = evidence.directory.owner(original?)? else {
-        return None;
-    };
+    let service = service_at(evidence, original?, evidence.original_destination_port())?;
     let (_, port) = evidence.packet.transport.ports()?;
     evidence.directory.endpoint(&service, endpoint, port)
+}
+
+/// The Service that is reached there: by an address of its own, or by its port of the node's.
+fn service_at(evidence: &Evidence<'_>, address: IpAddr, port: Option<u16>) -> Option<ObjectName> {
+    match evidence.directory.owner(address)? {
+        Owner::Service(service) => Some(service),
+        Owner::Node(_) => evidence.directory.node_port(evidence.packet.protocol, port?),
+        _ => None,
+    }
 }
 
 fn refused_by_service(evidence: &Evidence<'_>, action: Action) -> Observation {
     let seen = Observation::new(Component::Lb, action);
     let packet = &evidence.packet;
-    let Some(Owner::Service(service)) = evidence.directory.owner(packet.destination) else {
+    let port = packet.transport.ports().map(|(_, destination)| destination);
+    let Some(service) = service_at(evidence, packet.destination, port) else {
         return seen.because(DropReason::Other("the load balancer refused it".into()));
     };
-    let port = packet.transport.ports().map(|(_, destination)| destination);
-    let offered = port.is_some_and(|port| evidence.directory.offers(&service, packet.protocol, port));
+    let at_node_port = matches!(evidence.directory.owner(packet.destination), Some(Owner::Node(_)));
+    let offered = at_node_port || port.is_some_and(|port| evidence.directory.offers(&service, packet.protocol, port));
     seen.because(if offered {
         DropReason::NoEndpoints { service }
     } else {

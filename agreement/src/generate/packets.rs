@@ -10,6 +10,8 @@ enum End {
     Pod,
     Service,
     Other,
+    /// A node, at this port, which is a Service's.
+    NodePort(u16),
 }
 
 /// A packet from one of the Pods to a Pod, a Service, a node, an address outside or nobody's.
@@ -39,8 +41,27 @@ pub fn packet(topology: &Topology, objects: &Objects, random: &mut fastrand::Rng
         true => End::Other,
         false => end,
     };
+    let node_ports = node_ports(objects);
+    let (to, end) = match random.choice(&node_ports).filter(|_| random.u8(..10) == 0) {
+        Some(&port) => {
+            let mut nodes = topology.node_addresses();
+            nodes.retain(is_reachable);
+            (random.choice(nodes).unwrap_or_default(), End::NodePort(port))
+        }
+        None => (to, end),
+    };
     let flow = flow(random, to.contains(':'), end);
     Asked { from, to, flow }
+}
+
+fn node_ports(objects: &Objects) -> Vec<u16> {
+    let services = objects.of(Kind::Service);
+    let ports = services.filter_map(|service| {
+        let (_, rest) = service.text.split_once("nodePort: ")?;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    ports.collect()
 }
 
 fn service_addresses(objects: &Objects) -> Vec<String> {
@@ -59,6 +80,11 @@ fn flow(random: &mut fastrand::Rng, is_six: bool, end: End) -> String {
         true => ("ipv6,tcp", "ipv6,udp", "ipv6,sctp", "icmp6"),
         false => ("tcp", "udp", "sctp", "icmp"),
     };
+    if let End::NodePort(port) = end {
+        let protocol = if random.u8(..3) == 0 { udp } else { tcp };
+        let name = protocol.trim_start_matches("ipv6,");
+        return format!("{protocol},{name}_src={source},{name}_dst={port}");
+    }
     let mut flow = match random.u8(..16) {
         0..=7 => {
             let flags = match random.u8(..6) {

@@ -16,10 +16,17 @@ pub(super) fn any_service(random: &mut fastrand::Rng, number: usize, topology: &
     let web = random
         .choice(["targetPort: http", "targetPort: 80", "targetPort: 8080"])
         .unwrap_or("targetPort: 80");
+    // Every third is offered by the nodes.
+    let node_port = match random.u8(..3) {
+        0 => format!(", nodePort: {}", FIRST_NODE_PORT + number % 2_000),
+        _ => String::new(),
+    };
     let ports = match random.u8(..3) {
-        0 => format!("[{{name: web, port: 80, {web}}}]"),
-        1 => format!("[{{name: web, port: 8000, {web}}}, {{name: dns, port: 53, protocol: UDP, targetPort: dns}}]"),
-        _ => "[{name: dns, port: 53, protocol: UDP, targetPort: 53}]".to_owned(),
+        0 => format!("[{{name: web, port: 80, {web}{node_port}}}]"),
+        1 => format!(
+            "[{{name: web, port: 8000, {web}{node_port}}}, {{name: dns, port: 53, protocol: UDP, targetPort: dns}}]"
+        ),
+        _ => format!("[{{name: dns, port: 53, protocol: UDP, targetPort: 53{node_port}}}]"),
     };
     let more = match random.u8(..8) {
         0 => ", internalTrafficPolicy: Local",
@@ -36,6 +43,8 @@ pub(super) fn any_service(random: &mut fastrand::Rng, number: usize, topology: &
         ),
     }
 }
+
+const FIRST_NODE_PORT: usize = 30_000;
 
 /// Half of the Services are reached from outside, too, by an address of each of their families.
 fn external_addresses(random: &mut fastrand::Rng, number: usize, addresses: &[String]) -> String {

@@ -83,6 +83,19 @@ impl Topology {
         addresses
     }
 
+    /// The nodes' own addresses.
+    pub(super) fn node_addresses(&self) -> Vec<String> {
+        let (four, six) = (self.families != Families::V6, self.families != Families::V4);
+        let of_node = |node: usize| {
+            let addresses = [
+                four.then(|| format!("192.168.77.{node}")),
+                six.then(|| format!("fd00:77::{node}")),
+            ];
+            addresses.into_iter().flatten()
+        };
+        (1..=self.nodes).flat_map(of_node).collect()
+    }
+
     /// The names of the Pods that have a port on a switch, with their addresses.
     pub(super) fn senders(&self) -> impl Iterator<Item = (String, &[String])> {
         let own = self.pods.iter().filter(|pod| !pod.host_network);

@@ -57,6 +57,8 @@ impl Mark {
     pub(super) const ENDPOINT_TO_SELECT: Self = register(4, 16, 18, 1);
     pub(super) const ENDPOINT_SELECTED: Self = register(4, 16, 18, 2);
     pub(super) const ENDPOINT_TO_LEARN: Self = register(4, 16, 18, 3);
+    /// The destination is one of the node's own addresses (`ToNodePortAddressRegMark`).
+    pub(super) const TO_NODE_PORT: Self = register(4, 19, 19, 1);
     pub(super) const NODE_IPAM: Self = register(4, 20, 20, 0);
     pub(super) const TO_EXTERNAL_ADDRESS: Self = register(4, 21, 21, 1);
     pub(super) const NOT_DSR: Self = register(4, 25, 25, 0);

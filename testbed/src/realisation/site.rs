@@ -79,11 +79,29 @@ pub(super) struct Routes {
     pub(super) strays: Vec<IpAddr>,
 }
 
-/// A port of a Service at one of its addresses, as it is reached from this node.
+/// Where a Service is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At an address of its own.
+    Address(IpAddr),
+    /// At any address of the node's.
+    Node(IpFamily),
+}
+
+impl Place {
+    pub(super) fn family(self) -> IpFamily {
+        match self {
+            Self::Address(address) => IpFamily::of(address),
+            Self::Node(family) => family,
+        }
+    }
+}
+
+/// A port of a Service at one of the places where it is reached, from this node.
 pub(super) struct ServiceAddress {
     /// The group that its endpoint is chosen in.
     pub(super) group: u32,
-    pub(super) address: IpAddr,
+    pub(super) place: Place,
     pub(super) protocol: Protocol,
     pub(super) port: u16,
     pub(super) affinity: Option<Duration>,
@@ -277,12 +295,25 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceAddress> {
         .flat_map(of_service)
         .flat_map(|(service, port)| {
             let addresses = service.cluster_ips.iter().chain(&service.external_ips);
-            addresses.map(move |&address| (service, port, address))
+            let at_addresses = addresses.map(|&address| Place::Address(address));
+            let at_nodes = families(service).filter(move |_| service.ports[port].node_port.is_some());
+            let places = at_addresses.chain(at_nodes.map(Place::Node));
+            places.map(move |place| (service, port, place))
         });
     let numbered = (1..).zip(at_addresses);
     numbered
-        .map(|(group, (service, port, address))| service_address(cluster, node, service, port, address, group))
+        .map(|(group, (service, port, place))| service_address(cluster, node, service, port, place, group))
         .collect()
+}
+
+/// Those of the Service's own addresses.
+fn families(service: &Service) -> impl Iterator<Item = IpFamily> {
+    let families: BTreeSet<IpFamily> = service
+        .cluster_ips
+        .iter()
+        .map(|&address| IpFamily::of(address))
+        .collect();
+    families.into_iter()
 }
 
 /// The places of a Service's ports, without those that an earlier one hides.
@@ -300,21 +331,25 @@ fn service_address(
     node: &Node,
     service: &Service,
     port: usize,
-    address: IpAddr,
+    place: Place,
     group: u32,
 ) -> ServiceAddress {
-    let all = cluster.service_endpoints(&service.name, port, IpFamily::of(address));
+    let all = cluster.service_endpoints(&service.name, port, place.family());
     let any = !all.is_empty();
     // `externalTrafficPolicy` is about what comes from outside, which nobody sends here.
-    let local_only = service.local_only && !service.external_ips.contains(&address);
+    let inside = matches!(place, Place::Address(address) if service.cluster_ips.contains(&address));
+    let local_only = service.local_only && inside;
     let is_usable = |endpoint: &ServiceEndpoint| !local_only || endpoint.node.as_ref() == Some(&node.name);
     let usable = all.into_iter().filter(is_usable);
     let endpoints: Vec<Endpoint> = usable.map(|endpoint| seen_from(node, cluster, &endpoint)).collect();
     ServiceAddress {
         group,
-        address,
+        place,
         protocol: service.ports[port].protocol,
-        port: service.ports[port].port,
+        port: match place {
+            Place::Address(_) => service.ports[port].port,
+            Place::Node(_) => service.ports[port].node_port.unwrap_or_default(),
+        },
         affinity: service.affinity,
         is_elsewhere: any && endpoints.is_empty(),
         endpoints,

@@ -8,7 +8,7 @@ use traceflow_core::inventory::{
 };
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::PolicyRef;
-use traceflow_core::packet::IpFamily;
+use traceflow_core::packet::{IpFamily, Protocol};
 
 use super::endpoints::Backends;
 use super::{Cluster, Holder};
@@ -85,6 +85,11 @@ impl Surroundings for Cluster {
             address,
             node: record.node.map(|node| self.node_record(node).node.name.clone()),
         })
+    }
+
+    fn node_port(&self, protocol: Protocol, port: u16) -> Option<ObjectName> {
+        let (service, _) = self.node_ports.get(&(protocol, port))?;
+        Some(self.service_record(*service).service.name.clone())
     }
 
     fn endpoint(&self, service: &ObjectName, address: IpAddr, port: u16) -> Option<ObjectName> {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use traceflow_core::observation::{Action, Component, DropReason, Observation};
-use traceflow_core::packet::{CapturedPacket, IpFamily};
+use traceflow_core::packet::{CapturedPacket, IpFamily, Protocol};
 
 use super::packet::{rewrite_destination, rewrite_source};
 use super::{AffinityKey, Arrival, Outcome, Passage, Tuple};
@@ -80,10 +80,12 @@ fn addressed(cluster: &Cluster, node: NodeId, arrival: Arrival, tuple: &Tuple) -
             };
             (service, port, object.external_ips.contains(&tuple.destination))
         }
-        Some(Holder::Node(own)) if own == node => match cluster.node_ports.get(&wanted) {
-            Some(&(service, port)) => (service, port, true),
-            None => return Addressed::NoService,
-        },
+        Some(Holder::Node(own)) if own == node => {
+            match at_node_port(cluster, wanted, IpFamily::of(tuple.destination)) {
+                Some((service, port)) => (service, port, true),
+                None => return Addressed::NoService,
+            }
+        }
         _ => return Addressed::NoService,
     };
     let object = &cluster.service_record(service).service;
@@ -98,6 +100,15 @@ fn addressed(cluster: &Cluster, node: NodeId, arrival: Arrival, tuple: &Tuple) -
         only_on: local.then_some(node),
         from_outside,
     })
+}
+
+/// The Service whose node port this is, in a family that it has.
+fn at_node_port(cluster: &Cluster, wanted: (Protocol, u16), family: IpFamily) -> Option<(ServiceId, usize)> {
+    let &(service, port) = cluster.node_ports.get(&wanted)?;
+    let mut addresses = cluster.service_record(service).service.cluster_ips.iter();
+    addresses
+        .any(|address| IpFamily::of(*address) == family)
+        .then_some((service, port))
 }
 
 /// The endpoints that a packet to a Service may be given on a node; none if it is for no Service.

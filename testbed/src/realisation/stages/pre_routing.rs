@@ -10,7 +10,7 @@ use super::conntrack::zone;
 use super::{Flow, RealisationError, Site};
 use crate::realisation::flow::{Category, LOW, MISS, NORMAL, translation, transport};
 use crate::realisation::mark::{Load, Mark};
-use crate::realisation::site::ServiceAddress;
+use crate::realisation::site::{Place, ServiceAddress};
 use crate::realisation::table::Table;
 
 /// Below the flows of a Service's ports.
@@ -36,6 +36,17 @@ fn way_in(site: &Site<'_>) -> Vec<Flow> {
     });
     let mut flows: Vec<Flow> = first_packets.collect();
     flows.push(Flow::miss(Table::PreRoutingClassifier, Table::NodePortMark));
+    if site
+        .services
+        .iter()
+        .any(|service| matches!(service.place, Place::Node(_)))
+    {
+        flows.extend(site.addresses.iter().map(|&address| {
+            Flow::new(Table::NodePortMark, NORMAL, Category::Service)
+                .destination(address)
+                .load(Mark::TO_NODE_PORT)
+        }));
+    }
     flows.push(Flow::miss(Table::NodePortMark, Table::SessionAffinity));
     flows.push(Flow::new(Table::SessionAffinity, MISS, Category::Service).load(Mark::ENDPOINT_TO_SELECT));
     flows
@@ -65,18 +76,18 @@ fn choosing(service: &ServiceAddress) -> Vec<Flow> {
 
 /// A flow for what goes to the Service's port.
 fn service_flow(service: &ServiceAddress, priority: u16) -> Option<Flow> {
-    let family = IpFamily::of(service.address);
-    let (protocol, fields) = transport(service.protocol, family)?;
-    let flow = Flow::new(Table::ServiceLB, priority, Category::Service)
-        .field(protocol)
-        .field(at(service.address))
-        .field(format_args!("{fields}_dst={}", service.port));
-    Some(flow)
+    let (protocol, fields) = transport(service.protocol, service.place.family())?;
+    let flow = Flow::new(Table::ServiceLB, priority, Category::Service).field(protocol);
+    let flow = match service.place {
+        Place::Address(address) => flow.field(at(address)),
+        Place::Node(_) => flow.mark(Mark::TO_NODE_PORT),
+    };
+    Some(flow.field(format_args!("{fields}_dst={}", service.port)))
 }
 
 /// Learns the choice that the group made, so that the client stays with it.
 fn remembering(service: &ServiceAddress, timeout: Duration) -> Option<Flow> {
-    let family = IpFamily::of(service.address);
+    let family = service.place.family();
     let (_, fields) = transport(service.protocol, family)?;
     let (ethernet_type, address, endpoint) = match family {
         IpFamily::V4 => ("0x800", "NXM_OF_IP", "NXM_NX_REG3"),
