@@ -75,7 +75,8 @@ fn if_only_dropped_packets_count_and_none_is_dropped_the_answer_counts_those_tha
     let run = live("tcp,tcp_dst=80", &[&["--dropped-only"], &sent[..]].concat());
     assert_eq!(run.exit, 0);
     assert!(
-        run.out.contains("2 matching packets passed, none dropped"),
+        run.out
+            .contains("2 matching packets came in, none was seen to be dropped"),
         "{}",
         run.out
     );

@@ -390,7 +390,10 @@ mod tests {
     fn no_drop_among_the_packets_that_passed_is_an_answer() {
         let status = status_of(&samples::none_dropped());
         assert_eq!(status["phase"], "Succeeded");
-        assert_eq!(status["reason"], "3 matching packets passed, none dropped");
+        assert_eq!(
+            status["reason"],
+            "3 matching packets came in, none was seen to be dropped"
+        );
     }
 
     #[test]

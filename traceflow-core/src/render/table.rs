@@ -343,7 +343,7 @@ mod tests {
               likely cause:  no real packet matched while the trace was armed
 
             default/pod1 (172.16.5.11) -> default/pod3 (172.16.3.8), any IPv4 packet (live traffic, dropped packets only)
-            NOT DROPPED: 3 matching packets passed, none dropped
+            NO DROP SEEN: 3 matching packets came in, none was seen to be dropped
         "#]]
         .assert_eq(&tables.join("\n"));
     }

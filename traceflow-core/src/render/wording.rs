@@ -88,7 +88,7 @@ fn end_of_path(trace: &Trace) -> String {
         Verdict::Dropped { node, reason } => with_reason("DROPPED", node, reason.as_ref()),
         Verdict::Rejected { node, reason } => with_reason("REJECTED", node, reason.as_ref()),
         Verdict::LeftNetwork { node } => format!("LEFT THE NETWORK from {node}; what happens beyond is not observed"),
-        Verdict::NoneDropped { passed } => format!("NOT DROPPED: {}", none_dropped(*passed)),
+        Verdict::NoneDropped { passed } => format!("NO DROP SEEN: {}", none_dropped(*passed)),
         Verdict::Unanswered(silence) => format!("NO ANSWER: {}", last_seen(silence)),
     }
 }
@@ -115,8 +115,8 @@ fn delivered_to(trace: &Trace, destination: &End) -> String {
 /// `status.reason` of a live trace of dropped packets that saw none.
 pub(super) fn none_dropped(passed: u64) -> String {
     match passed {
-        1 => "1 matching packet passed, none dropped".to_owned(),
-        passed => format!("{passed} matching packets passed, none dropped"),
+        1 => "1 matching packet came in, none was seen to be dropped".to_owned(),
+        passed => format!("{passed} matching packets came in, none was seen to be dropped"),
     }
 }
 

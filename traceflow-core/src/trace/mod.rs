@@ -185,9 +185,10 @@ pub enum Verdict {
         /// The last node.
         node: NodeName,
     },
-    /// Only dropped packets were asked for, and matching packets passed without a drop.
+    /// Only dropped packets were asked for, and no point that was watched dropped one of those that came in. What a tunnel loses,
+    /// or a node that isn't watched, isn't seen.
     NoneDropped {
-        /// How many passed.
+        /// How many came in.
         passed: u64,
     },
     /// The packet was not seen to its end. This is never a bare timeout.
@@ -201,7 +202,7 @@ impl fmt::Display for Verdict {
             Self::Dropped { node, reason } => write_end(f, "dropped", node, reason.as_ref()),
             Self::Rejected { node, reason } => write_end(f, "rejected", node, reason.as_ref()),
             Self::LeftNetwork { node } => write!(f, "sent out of the network by {node}"),
-            Self::NoneDropped { passed } => write!(f, "{passed} matching packets passed, none dropped"),
+            Self::NoneDropped { passed } => write!(f, "{passed} matching packets came in, none was seen to be dropped"),
             Self::Unanswered(silence) => match silence.causes.first() {
                 Some(cause) => write!(f, "not seen to its end: {cause}"),
                 None => f.write_str("not seen to its end"),
