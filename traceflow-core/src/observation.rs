@@ -230,6 +230,12 @@ pub enum DropReason {
         /// The Service.
         service: ObjectName,
     },
+    /// The Service has ready endpoints for this port, but none on this node, and uses no others (`internalTrafficPolicy` or
+    /// `externalTrafficPolicy: Local`).
+    NoLocalEndpoints {
+        /// The Service.
+        service: ObjectName,
+    },
     /// The Service does not listen on this port and protocol.
     NoServicePort {
         /// The Service.
@@ -281,6 +287,12 @@ impl fmt::Display for DropReason {
             Self::NoRoute => f.write_str("there is no route to the destination"),
             Self::UnknownDestination => f.write_str("no Pod, Service or node has the destination address"),
             Self::NoEndpoints { service } => write!(f, "Service {service} has no ready endpoint"),
+            Self::NoLocalEndpoints { service } => {
+                write!(
+                    f,
+                    "Service {service} has no ready endpoint on this node, and may use no other"
+                )
+            }
             Self::NoServicePort { service } => write!(f, "Service {service} does not offer this port and protocol"),
             Self::NoEgressNode { egress } => write!(f, "no node has the address of Egress {egress}"),
             Self::InvalidConnectionState => f.write_str("connection tracking calls the packet invalid"),

@@ -74,6 +74,8 @@ pub(crate) const NO_TRACER: u16 = CONTROLLER + LAST_INSTANCE as u16 + 1;
 
 impl Instance {
     /// The tracer of this number, 0 to [`LAST_INSTANCE`]; higher ones are taken as that.
+    ///
+    /// Each call makes another tracer: give all nodes of one tracer the same value, or they don't know each other's packets.
     pub fn new(number: u8) -> Self {
         Self::with_salt(number, fastrand::u8(..SALTS))
     }

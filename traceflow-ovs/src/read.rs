@@ -156,10 +156,12 @@ fn refused_by_service(evidence: &Evidence<'_>, action: Action) -> Observation {
     };
     let at_node_port = matches!(evidence.directory.owner(packet.destination), Some(Owner::Node(_)));
     let offered = at_node_port || port.is_some_and(|port| evidence.directory.offers(&service, packet.protocol, port));
-    seen.because(if offered {
-        DropReason::NoEndpoints { service }
-    } else {
-        DropReason::NoServicePort { service }
+    // Who has no endpoint at all rejects.
+    let lacks_local = seen.action == Action::Dropped;
+    seen.because(match (offered, lacks_local) {
+        (true, true) => DropReason::NoLocalEndpoints { service },
+        (true, false) => DropReason::NoEndpoints { service },
+        (false, _) => DropReason::NoServicePort { service },
     })
 }
 

@@ -202,13 +202,12 @@ fn translate(passage: &mut Passage<'_>, offer: &Offer, backend: &Backend) {
 /// tries another address (KEP-2086).
 fn refuse(passage: &mut Passage<'_>, offer: &Offer) -> ControlFlow<Outcome> {
     let record = passage.cluster.service_record(offer.service);
-    let reason = DropReason::NoEndpoints {
-        service: record.service.name.clone(),
-    };
+    let service = record.service.name.clone();
     let family = IpFamily::of(passage.packet.destination);
     if !record.backends[offer.port].of(family).is_empty() {
-        return passage.drop_at(Component::Lb, reason);
+        return passage.drop_at(Component::Lb, DropReason::NoLocalEndpoints { service });
     }
+    let reason = DropReason::NoEndpoints { service };
     passage.observe(Observation::new(Component::Lb, Action::Rejected).because(reason));
     ControlFlow::Break(Outcome::Rejected)
 }

@@ -374,7 +374,7 @@ async fn local_traffic_policy_uses_endpoints_of_the_own_node_only() {
     let far = network(pods().pod("db", "b").label("app", "db").yaml(&local("db")));
     assert_eq!(
         choices(&far, &asking),
-        ["LB Dropped (Service default/svc has no ready endpoint)"]
+        ["LB Dropped (Service default/svc has no ready endpoint on this node, and may use no other)"]
     );
 }
 

@@ -116,10 +116,10 @@ async fn internal_traffic_policy_is_not_about_external_addresses() {
         &local,
         Asking::tcp("client", "shop", 80),
         expect![[r#"
-        a
-          SpoofGuard Forwarded
-          LB Dropped (Service default/shop has no ready endpoint)
-    "#]],
+            a
+              SpoofGuard Forwarded
+              LB Dropped (Service default/shop has no ready endpoint on this node, and may use no other)
+        "#]],
     )
     .await;
     from_pod(
@@ -223,11 +223,11 @@ fn with_local_endpoints_only_the_sender_keeps_its_address_and_other_nodes_drop()
         local(),
         "192.0.2.7->172.18.0.2 tcp,tcp_dst=30080",
         expect![[r#"
-        a
-          SpoofGuard Forwarded
-          LB Dropped (Service default/shop has no ready endpoint)
-        dropped on a: Service default/shop has no ready endpoint
-    "#]],
+            a
+              SpoofGuard Forwarded
+              LB Dropped (Service default/shop has no ready endpoint on this node, and may use no other)
+            dropped on a: Service default/shop has no ready endpoint on this node, and may use no other
+        "#]],
     );
 }
 
