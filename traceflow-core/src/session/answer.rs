@@ -12,7 +12,9 @@ use crate::plan::Question;
 use crate::receipt::{NodeReceipt, Receipt, Unconfirmed};
 use crate::trace::finding::difference;
 use crate::trace::path::Path;
-use crate::trace::verdict::{Evidence, Troubles, chose_otherwise, ending, silence, unseen};
+use crate::trace::silence::{Evidence, Troubles, silence};
+use crate::trace::unseen::{chose_otherwise, unseen};
+use crate::trace::verdict::ending;
 use crate::trace::{Finding, Hop, Mode, Trace, Unpredictable, Verdict};
 
 /// Everything that a session knows at its end.

@@ -17,7 +17,7 @@ use crate::names::NodeName;
 use crate::packet::Nonce;
 use crate::plan::{Plan, Question};
 use crate::trace::path::Beginning;
-use crate::trace::verdict::Troubles;
+use crate::trace::silence::Troubles;
 use crate::trace::{Prediction, Trace, Unpredictable};
 
 /// How many packets an injected trace sends at most: silence counts only after the second.

@@ -2,6 +2,8 @@
 
 pub(crate) mod finding;
 pub(crate) mod path;
+pub(crate) mod silence;
+pub(crate) mod unseen;
 pub(crate) mod verdict;
 
 use std::fmt;
