@@ -13,7 +13,7 @@
 //! |---|---|
 //! | make clusters, packets and edits | [`generate`] |
 //! | have a cluster on switches, with a tracer | [`world`] |
-//! | hear the tellers | [`story`], [`tables`], [`traffic`] |
+//! | hear the tellers | [`story`], [`places`], [`tables`], [`traffic`] |
 //! | compare them over many cases | [`run`], [`tally`] |
 //! | seed mistakes into a healthy network, and see whether traces find them | [`mutation`] |
 //! | make a disagreement small, and keep it | [`minimise`], [`case`] |
@@ -22,6 +22,7 @@ pub mod case;
 pub mod generate;
 pub mod minimise;
 pub mod mutation;
+pub mod places;
 pub mod run;
 pub mod story;
 pub mod tables;

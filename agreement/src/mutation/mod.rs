@@ -127,11 +127,11 @@ fn judge(trace: &Trace, before: &Story, after: &Story) -> Option<String> {
 }
 
 async fn stories(world: &World, plans: &[Arc<Plan>]) -> Result<Vec<Story>, String> {
-    let stories = stream::iter(plans).map(|plan| tables::story(&world.tables, &world.nodes, plan));
+    let stories = stream::iter(plans).map(|plan| tables::walk(&world.tables, &world.nodes, plan));
     let stories: Vec<_> = stories.buffered(TRACED).collect().await;
     let fates = stories
         .into_iter()
-        .map(|story| story.map(fate).map_err(|error| format!("{error:?}")));
+        .map(|story| story.map(|walk| fate(walk.story)).map_err(|error| format!("{error:?}")));
     fates.collect()
 }
 

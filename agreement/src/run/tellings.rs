@@ -13,8 +13,9 @@ use traceflow_core::tracer::Tracer;
 use traceflow_sim::Cluster;
 
 use crate::generate::Objects;
+use crate::places::Places;
 use crate::story::{BY_GATEWAY, Story};
-use crate::tables::{self, Untold};
+use crate::tables::{self, Untold, Walk};
 use crate::tally::{Outcome, Teller};
 use crate::traffic::{self, Fate};
 use crate::world::World;
@@ -26,6 +27,8 @@ pub enum Told {
     Path {
         /// In words that all have.
         story: Story,
+        /// The tables in which something was done with it.
+        places: Places,
         /// Everything that was observed, in words that traces and predictions have.
         lines: Option<Vec<String>>,
     },
@@ -89,12 +92,16 @@ impl Scene<'_> {
         let (simulated, injected, tables) = tokio::join!(
             traced(self.simulation, plan.clone(), nodes),
             traced(&self.world.tracer, plan.clone(), nodes),
-            tables::story(&self.world.tables, nodes, &plan),
+            tables::walk(&self.world.tables, nodes, &plan),
         );
         // Last: connection tracking remembers what really happened.
         let fate = self.traffic(&plan);
         let tables = match tables {
-            Ok(story) => Told::Path { story, lines: None },
+            Ok(Walk { story, places }) => Told::Path {
+                story,
+                places,
+                lines: None,
+            },
             Err(Untold::Silent(error)) => Told::Failed(error.to_string()),
             Err(Untold::Unclear(what)) => Told::Failed(what),
         };
@@ -156,6 +163,7 @@ fn path(hops: &[Hop], verdict: &Verdict, plan: &Plan, nodes: &[NodeRealisation])
     let lines = observed.chain([verdict.to_string()]);
     Told::Path {
         story: Story::of(hops, verdict, plan, nodes),
+        places: Places::of(hops),
         lines: Some(lines.collect()),
     }
 }
@@ -172,12 +180,13 @@ impl Told {
     fn agrees(&self, other: &Self) -> bool {
         match (self, other) {
             (
-                Self::Path { story, lines },
+                Self::Path { story, places, lines },
                 Self::Path {
                     story: other,
+                    places: others,
                     lines: more,
                 },
-            ) => story == other && (lines.is_none() || more.is_none() || lines == more),
+            ) => story == other && places.agree(others) && (lines.is_none() || more.is_none() || lines == more),
             (Self::Path { story, .. }, Self::Fate(fate)) | (Self::Fate(fate), Self::Path { story, .. }) => {
                 match (story.end.strip_prefix("to Pod "), fate) {
                     (Some(pod), Fate::Answered(Some(who))) => pod == who,
@@ -260,7 +269,7 @@ impl Tellings {
     /// Whether all but the translated source is right of what a Pod sends to itself through a Service, without a SYN.
     fn is_hairpin_of_a_bare_ack(&self) -> bool {
         let without_source = |told: &Told| match told {
-            Told::Path { story, lines } => Some((
+            Told::Path { story, lines, .. } => Some((
                 story.clone(),
                 lines.as_ref()?.iter().map(|line| unmasked(line)).collect(),
             )),
@@ -284,7 +293,7 @@ impl Tellings {
         let mut text = String::new();
         for (teller, told) in &self.told {
             let _ = match told {
-                Told::Path { story, .. } => writeln!(text, "{teller}: {story}"),
+                Told::Path { story, places, .. } => writeln!(text, "{teller}: {story} ({places})"),
                 Told::Fate(fate) => writeln!(text, "{teller}: {fate:?}"),
                 Told::Skipped(reason) => writeln!(text, "{teller}: skipped, {reason}"),
                 Told::Failed(what) => writeln!(text, "{teller}: failed, {what}"),

@@ -10,10 +10,11 @@ mod traced;
 
 use std::net::IpAddr;
 
-use testbed::realisation::{NodeRealisation, TABLES, TUNNEL_PORT};
+use testbed::realisation::{NodeRealisation, TUNNEL_PORT};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_ovs::unixctl::{Unixctl, UnixctlError};
 
+use crate::places::{Places, table_name};
 use crate::story::{BY_GATEWAY, NO_ENDPOINTS, Step, Story, rule_text};
 use frame::Frame;
 use traced::{Exit, Traced};
@@ -27,6 +28,15 @@ pub struct Tables {
     pub bridge: String,
 }
 
+/// What the tables do with a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk {
+    /// In words that all tellers have.
+    pub story: Story,
+    /// The tables that did something of which traces tell.
+    pub places: Places,
+}
+
 /// Why a path could not be followed.
 #[derive(Debug)]
 pub enum Untold {
@@ -36,11 +46,11 @@ pub enum Untold {
     Unclear(String),
 }
 
-/// The story that the tables of these switches tell, each of which is the node's of its place.
+/// The way through the tables of these switches, each of which is the node's of its place.
 ///
 /// # Errors
 /// [`Untold`] if a switch doesn't answer, or says what isn't understood.
-pub async fn story(tables: &[Tables], nodes: &[NodeRealisation], plan: &Plan) -> Result<Story, Untold> {
+pub async fn walk(tables: &[Tables], nodes: &[NodeRealisation], plan: &Plan) -> Result<Walk, Untold> {
     let Question::Inject { pod, node, packet } = &plan.question else {
         return Err(Untold::Unclear("nothing is injected".to_owned()));
     };
@@ -48,19 +58,26 @@ pub async fn story(tables: &[Tables], nodes: &[NodeRealisation], plan: &Plan) ->
     let port = nodes[place].pods.iter().find(|port| port.pod == *pod);
     let port = port.ok_or_else(|| Untold::Unclear(format!("{pod} has no port on {node}")))?;
     let mut frame = Frame::of(packet, port.port);
-    let mut steps = Vec::new();
+    let (mut steps, mut places) = (Vec::new(), Places::default());
     loop {
         let text = ask(&tables[place], &frame).await?;
         let traced = Traced::read(&text, frame.in_port).map_err(|what| Untold::Unclear(format!("{what}: {text}")))?;
-        steps.push(step(&nodes[place], &traced));
+        let step = step(&nodes[place], &traced);
+        let decided: Vec<_> = decided(&step, &traced, frame.in_port)
+            .map(|table| [table_name(table)])
+            .collect();
+        places.push(&step.node, decided.iter().map(<[_; 1]>::as_slice).collect());
+        steps.push(step);
         let Some(end) = tunnel_end(&traced) else {
             let end = end(&nodes[place], &traced);
-            return Ok(Story { steps, end });
+            let story = Story { steps, end };
+            return Ok(Walk { story, places });
         };
         let next = nodes.iter().position(|node| node.addresses.contains(&end));
         let Some(next) = next.filter(|_| steps.len() <= nodes.len()) else {
             let end = format!("into a tunnel to {end}");
-            return Ok(Story { steps, end });
+            let story = Story { steps, end };
+            return Ok(Walk { story, places });
         };
         let mut own_ends = nodes[place].addresses.iter();
         let own_end = own_ends.find(|own| own.is_ipv4() == end.is_ipv4());
@@ -100,7 +117,7 @@ fn step(node: &NodeRealisation, traced: &Traced) -> Step {
             |rule| rule_text(&rule.policy, rule.rule.as_deref()),
         ))
     };
-    let ended_in = |names: [&str; 2]| matches!(traced.exit, Exit::Table(table) if names.contains(&name(table)));
+    let ended_in = |names: [&str; 2]| matches!(traced.exit, Exit::Table(table) if names.contains(&table_name(table)));
     // A rule that passes a packet on leaves its number, which says nothing where the packet is dropped after all.
     Step {
         node: node.name.to_string(),
@@ -109,6 +126,33 @@ fn step(node: &NodeRealisation, traced: &Traced) -> Step {
         ingress: rule("reg6").filter(|_| !ended_in(["IngressDefaultRule", "IngressMetric"])),
     }
 }
+
+/// The tables that did something of which traces tell: the last, those whose rules let it pass, and those that the packet
+/// can't have passed without a word.
+fn decided(step: &Step, traced: &Traced, in_port: u32) -> impl Iterator<Item = u8> {
+    let walked = |name| {
+        let mut tables = traced.tables.iter().copied();
+        tables.find(|&table| table_name(table) == name)
+    };
+    let left = matches!(traced.exit, Exit::Port(_));
+    let for_egress = traced
+        .set_in("pkt_mark")
+        .or_else(|| traced.set_to_in("reg0", REMOTE_SNAT));
+    [
+        walked("Classifier").filter(|_| in_port == TUNNEL_PORT),
+        walked("SpoofGuard"),
+        traced.translated_in,
+        traced.set_in("reg5").filter(|_| step.egress.is_some()),
+        traced.set_in("reg6").filter(|_| step.ingress.is_some()),
+        for_egress.filter(|_| left),
+        traced.tables.last().copied(),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// `RemoteSNATRegMark`, set.
+const REMOTE_SNAT: &str = "0x80000/0x80000";
 
 fn end(node: &NodeRealisation, traced: &Traced) -> String {
     match traced.exit {
@@ -120,7 +164,7 @@ fn end(node: &NodeRealisation, traced: &Traced) -> String {
         Exit::Rejected => NO_ENDPOINTS.to_owned(),
         Exit::Table(table) => {
             let verb = if traced.refused { "rejected" } else { "dropped" };
-            let place = name(table);
+            let place = table_name(table);
             let number = traced.number("reg3").filter(|_| place.ends_with("Metric"));
             match number.map(|number| (number, node.rules.iter().find(|rule| rule.id == number))) {
                 Some((_, Some(rule))) => format!("{verb} by {}", rule_text(&rule.policy, rule.rule.as_deref())),
@@ -129,9 +173,4 @@ fn end(node: &NodeRealisation, traced: &Traced) -> String {
             }
         }
     }
-}
-
-fn name(table: u8) -> &'static str {
-    let found = TABLES.iter().find(|(_, number)| *number == table);
-    found.map_or("a table of nobody", |(name, _)| name)
 }

@@ -1,6 +1,5 @@
 //! One packet on one node, as a switch says it would handle it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// What a trace of Open vSwitch says, as far as it is compared.
@@ -9,10 +8,22 @@ pub(super) struct Traced {
     pub(super) exit: Exit,
     /// It was given to a controller, which would reject it, and then went on.
     pub(super) refused: bool,
-    /// What was set last, by the name of the field: of a part of a register, the part.
-    set: BTreeMap<String, String>,
+    /// The tables that it walked through.
+    pub(super) tables: Vec<u8>,
+    /// What was set, in which table, in the order in which it was.
+    sets: Vec<Set>,
     /// Where it was translated to.
     pub(super) endpoint: Option<SocketAddr>,
+    /// The table that did that.
+    pub(super) translated_in: Option<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Set {
+    table: u8,
+    field: String,
+    /// Of a part of a register, the part.
+    value: String,
 }
 
 /// How the packet left the switch.
@@ -32,19 +43,27 @@ impl Traced {
         let mut traced = Self {
             exit: Exit::Table(0),
             refused: false,
-            set: BTreeMap::new(),
+            tables: Vec::new(),
+            sets: Vec::new(),
             endpoint: None,
+            translated_in: None,
         };
         // What leaves by a tunnel goes on through the bridge of the underlay, which is no part of the pipeline.
         let (own, _) = text.split_once("bridge(\"br-phy\")").unwrap_or((text, ""));
         for line in own.lines().map(str::trim) {
             if let Some(table) = table(line) {
                 traced.exit = Exit::Table(table);
+                traced.tables.push(table);
             } else if let Some((value, field)) = line.strip_prefix("set_field:").and_then(|set| set.split_once("->")) {
-                traced.set.insert(field.to_owned(), value.to_owned());
+                traced.sets.push(Set {
+                    table: traced.tables.last().copied().unwrap_or_default(),
+                    field: field.to_owned(),
+                    value: value.to_owned(),
+                });
             } else if let Some(destination) = line.strip_prefix("nat(dst=") {
                 let endpoint = destination.trim_end_matches(')');
                 traced.endpoint = Some(endpoint.parse().map_err(|_| format!("no endpoint: {line}"))?);
+                traced.translated_in = traced.tables.last().copied();
             } else if line.starts_with("controller(") {
                 (traced.exit, traced.refused) = (Exit::Rejected, true);
             } else if line == "IN_PORT" {
@@ -61,7 +80,23 @@ impl Traced {
     }
 
     pub(super) fn text(&self, field: &str) -> Option<&str> {
-        self.set.get(field).map(String::as_str)
+        self.last_set(field).map(|set| &*set.value)
+    }
+
+    /// The table that set the field last.
+    pub(super) fn set_in(&self, field: &str) -> Option<u8> {
+        self.last_set(field).map(|set| set.table)
+    }
+
+    /// The table that set the field to this value.
+    pub(super) fn set_to_in(&self, field: &str, value: &str) -> Option<u8> {
+        let mut sets = self.sets.iter();
+        let set = sets.find(|set| set.field == field && set.value == value)?;
+        Some(set.table)
+    }
+
+    fn last_set(&self, field: &str) -> Option<&Set> {
+        self.sets.iter().rev().find(|set| set.field == field)
     }
 
     pub(super) fn number(&self, field: &str) -> Option<u32> {
