@@ -490,11 +490,344 @@ fn breakages() -> Vec<Fault> {
     ]
 }
 
+/// The same and others at other places, together with each other and on ways through Services.
+fn combinations() -> Vec<Fault> {
+    let to_shop = || Asking::tcp("client", "shop", 80);
+    let to_near = || Asking::tcp("client", "near", 80);
+    let to_far = || Asking::tcp("client", "far", 80);
+    let outside = || Asking::tcp("client", "192.0.2.1", 443);
+    let closed = |app: &str| network().yaml(&kubernetes("closed", app, "ingress: []"));
+    let out_by = |node: &str| network().yaml(&egress(&format!("status: {{egressNode: {node}}}")));
+    let nodes = || {
+        ["a", "b", "c"]
+            .into_iter()
+            .fold(Cluster::builder(), |builder, node| builder.node(node))
+    };
+    let client_alone = || nodes().pod("client", "a").label("app", "client").address("10.244.0.2");
+    let local = "apiVersion: v1
+kind: Service
+metadata: {name: local}
+spec: {selector: {app: web}, internalTrafficPolicy: Local, ports: [{port: 80}]}";
+    let web_alone = |rules: &str, tier: &str| network().yaml(&antrea("p", tier, "web", rules));
+    vec![
+        fault(
+            "a ping where only TCP is let in",
+            Asking::ping("client", "web"),
+            "isolated by K8sNetworkPolicy:default/closed",
+        )
+        .model(network().yaml(&kubernetes("closed", "web", "ingress: [{ports: [{port: 80}]}]"))),
+        fault(
+            "another port than is let in",
+            Asking::tcp("client", "web", 81),
+            "isolated by K8sNetworkPolicy:default/closed",
+        )
+        .model(network().yaml(&kubernetes("closed", "web", "ingress: [{ports: [{port: 80}]}]"))),
+        fault("neither end allows it", to_web(), "dropped on a: no rule allows it")
+            .model(closed("web").yaml(&kubernetes("quiet", "client", "policyTypes: [Egress]"))),
+        fault("rejected on the same node", to_near(), "rejected on a: rule stop of").model(network().yaml(&antrea(
+            "p",
+            "platform",
+            "near",
+            "ingress: [{action: Reject, name: stop}]",
+        ))),
+        fault(
+            "the baseline rejects on the way out",
+            to_web(),
+            "rejected on a: rule base of",
+        )
+        .model(network().yaml(&antrea(
+            "p",
+            "baseline",
+            "client",
+            "egress: [{action: Reject, name: base}]",
+        ))),
+        fault(
+            "passed on to Kubernetes, which isolates",
+            to_web(),
+            "isolated by K8sNetworkPolicy:default/closed",
+        )
+        .model(closed("web").yaml(&antrea(
+            "p",
+            "platform",
+            "web",
+            "ingress: [{action: Pass, name: on-to-kubernetes}]",
+        ))),
+        fault(
+            "the Service's endpoints are on other nodes, and it may not use them",
+            Asking::tcp("client", "local", 80),
+            "has no ready endpoint on this node",
+        )
+        .model(network().yaml(local)),
+        fault(
+            "a stranger's address to a Service",
+            to_shop().spoofed("10.244.0.3"),
+            "the source address does not belong",
+        ),
+        fault(
+            "a reset to a Service",
+            to_shop().tcp_flags(4),
+            "connection tracking calls the packet invalid",
+        ),
+        fault(
+            "all flags at once",
+            to_near().tcp_flags(0x3f),
+            "connection tracking calls the packet invalid",
+        ),
+        fault(
+            "the TTL ends behind a Service",
+            to_shop().ttl(1),
+            "dropped on a: the TTL expired",
+        ),
+        fault(
+            "a policy is not realised on the same node",
+            to_near(),
+            "a should have dropped it",
+        )
+        .model(closed("near"))
+        .real(network()),
+        fault(
+            "a policy is left over on the same node",
+            to_near(),
+            "a should have delivered it; it dropped it",
+        )
+        .real(closed("near")),
+        fault(
+            "a policy is not realised behind a Service",
+            to_shop(),
+            "b should have dropped it",
+        )
+        .model(closed("web"))
+        .real(network()),
+        fault(
+            "a policy is left over behind a Service",
+            to_shop(),
+            "b should have delivered it; it dropped it",
+        )
+        .real(closed("web")),
+        fault(
+            "a rule lets pass what it should reject",
+            to_web(),
+            "b should have rejected it",
+        )
+        .model(web_alone("ingress: [{action: Reject, name: stop}]", "platform"))
+        .real(web_alone("ingress: [{action: Allow, name: stop}]", "platform")),
+        fault(
+            "a Pod of the same node has no flows yet",
+            to_near(),
+            "a should have delivered it; it dropped it",
+        )
+        .real(client_alone()),
+        fault(
+            "the route to the third node leads to the second",
+            to_far(),
+            "a should have sent it on by the tunnel to 172.18.0.4",
+        )
+        .real(client_alone().pod("far", "b").address("10.244.2.2")),
+        fault(
+            "an Egress is left over",
+            outside(),
+            "a should have sent it out of the network",
+        )
+        .real(out_by("a")),
+        fault(
+            "an Egress of the own node is not realised",
+            outside(),
+            "a should have marked it to leave",
+        )
+        .model(out_by("a"))
+        .real(network()),
+        fault(
+            "an Egress moved to the sender's node",
+            outside(),
+            "a should have sent it to the node of its Egress address",
+        )
+        .model(out_by("b"))
+        .real(out_by("a")),
+        fault(
+            "the tunnel loses packets of a Service",
+            to_shop(),
+            "lost between a and b",
+        )
+        .broken(|network| {
+            on(
+                network,
+                "a",
+                NodeFaults {
+                    tunnel: TunnelFault::EatsPackets,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault(
+            "the tunnel to the third node loses packets",
+            to_far(),
+            "lost between a and c",
+        )
+        .broken(|network| {
+            on(
+                network,
+                "a",
+                NodeFaults {
+                    tunnel: TunnelFault::EatsPackets,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault(
+            "the tunnel loses what the far node would drop",
+            to_web(),
+            "lost between a and b",
+        )
+        .model(closed("web"))
+        .broken(|network| {
+            on(
+                network,
+                "a",
+                NodeFaults {
+                    tunnel: TunnelFault::EatsPackets,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault(
+            "the mark is taken off what the far node would drop",
+            to_web(),
+            "mark was lost between a and b",
+        )
+        .model(closed("web"))
+        .broken(|network| {
+            on(
+                network,
+                "a",
+                NodeFaults {
+                    tunnel: TunnelFault::EatsMarks,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault(
+            "a packet of a Service is too long for the tunnel",
+            to_shop(),
+            "longer than the 30 bytes",
+        )
+        .broken(|network| {
+            on(
+                network,
+                "a",
+                NodeFaults {
+                    tunnel_mtu: Some(30),
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault(
+            "the port of a Pod of the same node is down",
+            to_near(),
+            "it dropped it (the output port is down)",
+        )
+        .broken(|network| {
+            let ports_down = [traceflow_core::names::ObjectName::new("default", "near")].into();
+            on(
+                network,
+                "a",
+                NodeFaults {
+                    ports_down,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault(
+            "the port of a Service's endpoint is down, told three times",
+            to_shop(),
+            "it dropped it (the output port is down)",
+        )
+        .broken(|network| {
+            let ports_down = [traceflow_core::names::ObjectName::new("default", "web")].into();
+            on(
+                network,
+                "b",
+                NodeFaults {
+                    ports_down,
+                    repeat_reports: 2,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault("the node of a Service's endpoint is dead", to_shop(), "node b failed")
+            .broken(|network| network.kill(&"b".into())),
+        fault("the far node is dead, and would drop it", to_web(), "node b failed")
+            .model(closed("web"))
+            .broken(|network| network.kill(&"b".into())),
+        fault(
+            "the far node had no room for the report of a drop",
+            to_web(),
+            "node b lost",
+        )
+        .model(closed("web"))
+        .broken(|network| {
+            on(
+                network,
+                "b",
+                NodeFaults {
+                    lose_reports: 9,
+                    tell_losses: true,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault(
+            "the Egress node can't be reached by the tracer",
+            outside(),
+            "node b failed: the datapath is unavailable",
+        )
+        .model(out_by("b"))
+        .broken(|network| {
+            on(
+                network,
+                "b",
+                NodeFaults {
+                    unavailable: some("connection reset"),
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+        fault("the Egress node had no room for its reports", outside(), "node b lost")
+            .model(out_by("b"))
+            .broken(|network| {
+                on(
+                    network,
+                    "b",
+                    NodeFaults {
+                        lose_reports: 9,
+                        tell_losses: true,
+                        ..NodeFaults::default()
+                    },
+                );
+            }),
+        fault(
+            "the far node loses reports without a word",
+            to_web(),
+            "node b lost the packet before any watched point saw it",
+        )
+        .broken(|network| {
+            on(
+                network,
+                "b",
+                NodeFaults {
+                    lose_reports: 9,
+                    ..NodeFaults::default()
+                },
+            );
+        }),
+    ]
+}
+
 fn catalogue() -> Vec<Fault> {
     let mut all = policies();
     all.extend(packets());
     all.extend(differences());
     all.extend(breakages());
+    all.extend(combinations());
     all
 }
 
