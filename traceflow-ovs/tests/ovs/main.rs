@@ -13,6 +13,7 @@ mod crowd;
 mod demo;
 mod documented;
 mod egress;
+mod ends;
 mod faults;
 mod neighbours;
 mod policed;

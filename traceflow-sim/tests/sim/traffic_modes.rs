@@ -1,49 +1,20 @@
 //! How packets go from node to node: a table of ends for each of Antrea's traffic modes, for both families.
 
+#[path = "../shared/ends.rs"]
+mod shared;
+
 use expect_test::{Expect, expect};
 use traceflow_sim::model::TrafficMode;
 use traceflow_sim::{Cluster, SimNetwork};
 
 use crate::support::Asking;
 
-/// `client` and `near` on `a`, `web` on `b` in the same subnet, `far` on `c` in another; Service `shop` leads to `far`.
-fn network(mode: TrafficMode) -> SimNetwork {
-    let cluster = Cluster::builder()
-        .traffic_mode(mode)
-        .node("a")
-        .address("172.18.0.2")
-        .address("fd00:172:18::2")
-        .node("b")
-        .address("172.18.0.3")
-        .address("fd00:172:18::3")
-        .node("c")
-        .address("172.18.9.4")
-        .address("fd00:172:19::4")
-        .pod("client", "a")
-        .pod("near", "a")
-        .pod("web", "b")
-        .pod("far", "c")
-        .label("app", "far")
-        .service("shop", 80)
-        .selects("app", "far")
-        .build();
-    SimNetwork::new(cluster.unwrap())
-}
-
 /// One line for each way: what each node did with the packet last.
-async fn check(mode: TrafficMode, expected: Expect) {
+async fn table(mode: TrafficMode) -> String {
     let mut table = String::new();
-    let names = [
-        ("near", "near", "near"),
-        ("web", "web", "web"),
-        ("far", "far", "far"),
-        ("shop", "shop", "shop"),
-        ("node c", "172.18.9.4", "fd00:172:19::4"),
-        ("outside", "192.0.2.1", "2001:db8::1"),
-    ];
     for six in [false, true] {
-        for (called, v4, v6) in names {
-            let network = network(mode);
+        for (called, v4, v6) in shared::DESTINATIONS {
+            let network = SimNetwork::new(shared::cluster(mode));
             let destination = if six { v6 } else { v4 };
             let asking = Asking::tcp("client", destination, 80);
             let told = if six { asking.v6() } else { asking }
@@ -53,7 +24,11 @@ async fn check(mode: TrafficMode, expected: Expect) {
             table += &format!("{} {called}: {way}\n", if six { "v6" } else { "v4" });
         }
     }
-    expected.assert_eq(&table);
+    table
+}
+
+async fn check(mode: TrafficMode, expected: Expect) {
+    expected.assert_eq(&table(mode).await);
 }
 
 /// `a Forwarded tunnelDstIP=…, b Delivered` from the observations of all nodes.
@@ -75,24 +50,7 @@ fn summary(told: &str) -> String {
 
 #[tokio::test]
 async fn encap_goes_by_tunnel_always() {
-    check(
-        TrafficMode::Encap,
-        expect![[r#"
-        v4 near: a Delivered
-        v4 web: a Forwarded tunnelDstIP=172.18.0.3, b Delivered
-        v4 far: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
-        v4 shop: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
-        v4 node c: a ForwardedOutOfNetwork
-        v4 outside: a ForwardedOutOfNetwork
-        v6 near: a Delivered
-        v6 web: a Forwarded tunnelDstIP=172.18.0.3, b Delivered
-        v6 far: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
-        v6 shop: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
-        v6 node c: a ForwardedOutOfNetwork
-        v6 outside: a ForwardedOutOfNetwork
-    "#]],
-    )
-    .await;
+    assert_eq!(table(TrafficMode::Encap).await, shared::ENCAP);
 }
 
 #[tokio::test]
