@@ -19,7 +19,8 @@
 //! translates no SCTP, calls protocols that it doesn't know invalid, and takes a segment with FIN and ACK for the first of
 //! a connection.
 //!
-//! Not realised: Egresses, external addresses and node ports of Services, and traffic modes other than encap.
+//! Not realised: what comes to external addresses and node ports from outside, and traffic modes other than encap: clusters in
+//! those modes get the flows of encap.
 
 mod clause;
 mod flow;
