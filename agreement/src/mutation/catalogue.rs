@@ -126,6 +126,30 @@ catalogue! {
     1 "IngressRule" [] Add("priority=65000,ip,nw_src=10.1.0.0/24 actions=goto_table:29"), "a foreign flow lets everybody in";
     1 "Classifier" [] Add("priority=900,tcp,in_port=1 actions=drop"), "a foreign flow drops TCP from the tunnel";
     0 "AntreaPolicyEgressRule" [] Add("priority=900,udp actions=goto_table:17"), "a foreign flow lets UDP past policies";
+    0 "Classifier" ["in_port=4 "] Drop, "a Pod's packets are dropped at once";
+    0 "SpoofGuard" ["in_port=4,"] Drop, "the spoof guard drops a Pod's packets";
+    1 "UnSNAT" ["priority=0 "] Delete, "nothing passes UnSNAT on the other node";
+    1 "ConntrackZone" [",ip "] Drop, "connection tracking drops IPv4 on the other node";
+    0 "ServiceLB" ["tcp,", "10.96.0.11"] Replace("group:1", "group:2"), "a Service uses the group of one without endpoints";
+    0 "group" ["group_id=3,"] Replace("0xa02000c", "0xa02000b"), "a bucket has the address of a Pod of policies";
+    0 "EndpointDNAT" ["nat(dst=10.2.0.12:8080)"] Drop, "an endpoint's connections are dropped";
+    0 "EgressDefaultRule" ["priority=0 "] Drop, "every Pod is isolated on the way out";
+    0 "EgressMetric" ["priority=0 "] Delete, "what no rule names is dropped when it is counted on the way out";
+    0 "L3Forwarding" ["nw_dst=10.2.0.0/24"] Drop, "the other node's Pods can't be reached";
+    1 "L3Forwarding" [] Add("priority=900,tcp,nw_dst=10.2.0.12 actions=drop"), "a foreign flow drops what arrives for one Pod";
+    0 "L3DecTTL" ["priority=200,ip "] Drop, "what is routed is dropped where the TTL is counted";
+    0 "L2ForwardingCalc" ["aa:bb:cc:dd:ee:ff "] Delete, "the tunnel's MAC address has no port";
+    0 "L2ForwardingCalc" ["0a:58:0a:01:00:0c "] Drop, "what is for an endpoint is dropped where its port is found";
+    1 "L2ForwardingCalc" ["0a:58:0a:02:00:0a "] Replace("set_field:0x5->reg1", "set_field:0x2->reg1"), "a Pod's MAC address has the gateway's port";
+    0 "TrafficControl" ["priority=0 "] Delete, "nothing passes TrafficControl";
+    0 "IngressSecurityClassifier" ["reg0=0x10/0xf0"] Drop, "what goes into the tunnel is dropped where policies are chosen";
+    1 "IngressSecurityClassifier" ["priority=0 "] Drop, "what is for Pods is dropped before policies";
+    1 "AntreaPolicyIngressRule" ["conj_id=6,ip "] Delete, "a dropping rule's clauses lead nowhere";
+    1 "AntreaPolicyIngressRule" ["nw_src=10.1.0.11 "] Delete, "an allowing rule of Antrea's misses its peer";
+    1 "IngressDefaultRule" ["priority=0 "] Drop, "every Pod is isolated on the way in";
+    1 "IngressMetric" ["priority=0 "] Drop, "what no rule names is dropped when it is counted on the way in";
+    0 "Output" ["output:NXM_NX_REG1[]"] Delete, "nothing is put out of the first node";
+    1 "Output" ["output:NXM_NX_REG1[]"] Replace("output:NXM_NX_REG1[]", "output:5"), "everything is put out of one Pod's port";
 }
 
 /// Mistakes that change a fate and that traces don't see yet, or see at another node, and why.
@@ -133,6 +157,8 @@ pub const UNSEEN: &[(&str, &str)] = &[
     ("a Service without endpoints rejects nothing", REFUSAL),
     ("a rejecting rule drops", REFUSAL),
     ("nothing is put out", LAST_TABLE),
+    ("nothing is put out of the first node", LAST_TABLE),
+    ("everything is put out of one Pod's port", LAST_TABLE),
     ("hairpin packets are put out as others are", LAST_TABLE),
 ];
 
