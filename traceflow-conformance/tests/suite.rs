@@ -114,6 +114,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::ConcealsItsChanges, &["probes::what_a_probe_changed_is_told"]),
     (Flaw::TellsItsChangesTwice, &["probes::what_a_probe_changed_is_told"]),
     (Flaw::SaysThatItsChangesStay, &["probes::what_a_probe_changed_is_told"]),
+    (Flaw::ForgetsWhatADroppedRemoveDid, &["probes::what_a_dropped_remove_did_not_tell_the_next_tells"]),
     (Flaw::KeepsAProbeForever, &["probes::a_forgotten_probe_goes_by_itself"]),
     (Flaw::IsBusyWhileAnotherCallRuns, &["probes::many_probes_come_and_go_at_once"]),
     (Flaw::LosesTheNonce, &["injected::a_packet_is_reported_with_its_nonce"]),

@@ -60,7 +60,8 @@ pub trait Datapath: Send + Sync {
     /// Removes everything the probe left on this node: flows, tags, connection tracking and affinity entries.
     ///
     /// **Behavior**: works for a probe that was never installed here; a second call changes nothing. What was there before
-    /// the probe stays, and is no change of the probe's. Each change is told once, by the call that undid it.
+    /// the probe stays, and is no change of the probe's. Each change is told once, by the call that undid it, or by the
+    /// next if that one failed or was dropped.
     ///
     /// # Errors
     /// [`DatapathError::Unavailable`] if the node can't be reached; what is left then goes by itself after

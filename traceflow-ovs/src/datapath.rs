@@ -97,8 +97,10 @@ impl OvsDatapath {
     async fn remove_live(&self, probe: &Probe) -> Result<Removed, DatapathError> {
         let switch = &self.switch;
         let known = switch.live().remove(&probe.trace);
+        let deleted = known.and_then(|known| known.deleted());
+        switch.untold.keep(probe, deleted.into_iter().collect());
         let mut matched = 0;
-        if known.is_some() {
+        if switch.untold.holds(probe.trace) {
             // Packets of the flow cache are counted when it is gone through.
             switch.settle().await;
             switch.find_losses().await?;
@@ -107,7 +109,7 @@ impl OvsDatapath {
         switch.channel.perform(vec![self.deletion(probe)]).await?;
         Ok(Removed {
             matched: Some(matched),
-            changes: known.and_then(|known| known.deleted()).into_iter().collect(),
+            changes: switch.untold.tell(probe.trace),
         })
     }
 
@@ -117,19 +119,31 @@ impl OvsDatapath {
             return Ok(Removed::default());
         };
         let Left { footprint, silent } = self.left_by(probe, packet, &layout);
+        switch.untold.keep(probe, footprint.changes);
         if silent || !footprint.messages.is_empty() {
             switch.clean_up(&footprint.messages, silent).await?;
+            // It may have been seen meanwhile.
+            if let Some(late) = switch.flights.visited(packet.nonce) {
+                switch.untold.keep(probe, late.changes);
+                switch.clean_up(&late.messages, false).await?;
+            }
+        } else {
+            // What was sent when the packet was seen has arrived unless the connection was lost.
+            switch.channel.up().await?;
         }
-        let mut changes = footprint.changes;
         if layout.carrier == Carrier::Dscp {
             let installed = switch.live().remove(&probe.trace);
-            changes.extend(installed.as_ref().and_then(Installed::deleted));
+            let deleted = installed.as_ref().and_then(Installed::deleted);
+            switch.untold.keep(probe, deleted.into_iter().collect());
             let mut messages = vec![self.deletion(probe)];
             let shared = installed.map(|installed| switch.shared_with_others(&installed));
             messages.extend(shared.into_iter().flatten().map(Message::FlowMod));
             switch.channel.perform(messages).await?;
         }
-        Ok(Removed { matched: None, changes })
+        Ok(Removed {
+            matched: None,
+            changes: switch.untold.tell(probe.trace),
+        })
     }
 
     /// What the probe's packets left here, or can have left.

@@ -59,6 +59,7 @@ pub const CASES: &[Case] = &[
     case!(probes::an_interrupted_remove_is_finished_by_the_next, "A remove that was dropped half way is finished by the next", [Can(Trace)]),
     case!(probes::a_forgotten_probe_goes_by_itself, "A probe that nobody removes is gone after its lifetime", [Can(Trace)]),
     case!(probes::what_a_probe_changed_is_told, "Remove tells of changes, all undone, where install put something in place, and of none elsewhere or twice", [Can(Trace)]),
+    case!(probes::what_a_dropped_remove_did_not_tell_the_next_tells, "Changes that a remove undid and was dropped before it told of are told by the next", [Can(Trace)]),
     case!(probes::many_probes_come_and_go_at_once, "Install and remove may be called at the same time from many tasks", [Can(Marks(2))]),
 
     case!(injected::a_packet_is_reported_with_its_nonce, "Reports of an injected packet carry its nonce", [Can(Inject), Can(Nonce)]),

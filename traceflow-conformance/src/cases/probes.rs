@@ -158,6 +158,24 @@ pub(super) async fn what_a_probe_changed_is_told(trial: Trial) -> Result<(), Fai
     Ok(())
 }
 
+pub(super) async fn what_a_dropped_remove_did_not_tell_the_next_tells(trial: Trial) -> Result<(), Failure> {
+    trial.attach().await?;
+    for polls in 0..POLLS {
+        for probe in trial.probes().await? {
+            for datapath in &trial.network().datapaths {
+                let before = lines(datapath).await?;
+                succeeds("install", datapath.install(&probe).await)?;
+                let put = lines(datapath).await? != before;
+                let first = interrupt(datapath.remove(&probe), polls).await;
+                let mut told = first.map_or_else(Vec::new, |removed| removed.changes);
+                told.extend(succeeds("the next remove", datapath.remove(&probe).await)?.changes);
+                ensure_told(put, &told)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn ensure_told(put: bool, told: &[Change]) -> Result<(), Failure> {
     let expected = match put {
         true => "remove to tell of the changes that install made",
@@ -207,13 +225,14 @@ async fn come_and_go(trial: &Trial, probe: &Probe) -> Result<(), Failure> {
 /// At how many points a call is dropped: before it did anything, and after each of its first steps.
 const POLLS: u32 = 4;
 
-/// Polls `call` so many times, then drops it.
-async fn interrupt<T>(call: impl Future<Output = Result<T, DatapathError>>, polls: u32) {
+/// Polls `call` so many times, then drops it. What it said, if it was over by then and went well.
+async fn interrupt<T>(call: impl Future<Output = Result<T, DatapathError>>, polls: u32) -> Option<T> {
     let mut call = Box::pin(call);
     for _ in 0..polls {
-        if call.as_mut().now_or_never().is_some() {
-            return;
+        if let Some(over) = call.as_mut().now_or_never() {
+            return over.ok();
         }
         yield_now().await;
     }
+    None
 }

@@ -48,6 +48,7 @@ pub(crate) enum Flaw {
     ConcealsItsChanges,
     TellsItsChangesTwice,
     SaysThatItsChangesStay,
+    ForgetsWhatADroppedRemoveDid,
     KeepsAProbeForever,
     IsBusyWhileAnotherCallRuns,
     // Injected packets.
@@ -348,6 +349,10 @@ impl Datapath for Broken {
             Flaw::ConcealsItsChanges => Vec::new(),
             Flaw::TellsItsChangesTwice if again => vec![flow_that(Fate::Undone)],
             Flaw::SaysThatItsChangesStay if !removed.changes.is_empty() => vec![flow_that(stays())],
+            Flaw::ForgetsWhatADroppedRemoveDid => {
+                yield_now().await;
+                removed.changes
+            }
             _ => removed.changes,
         };
         Ok(Removed { matched, changes })

@@ -5,6 +5,7 @@ mod cleaning;
 mod hearing;
 mod keeping;
 mod probes;
+mod untold;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -18,6 +19,7 @@ use traceflow_openflow::message::{FlowCommand, FlowEntry, FlowMod, PacketIn2};
 
 use self::attachment::Standing;
 pub(crate) use self::probes::{Fate, Installed, expiry};
+use self::untold::Untold;
 use crate::channel::{Channel, Opening};
 use crate::flights::Flights;
 use crate::instance::Instance;
@@ -47,6 +49,8 @@ pub(crate) struct Switch {
     standing: AsyncMutex<Standing>,
     /// The probes that are installed.
     live: Mutex<BTreeMap<TraceId, Installed>>,
+    /// What is being undone.
+    pub(crate) untold: Untold,
     /// Somebody else may have taken away what is ours.
     disturbed: Arc<Notify>,
     /// `None` once the switch is gone for good.
@@ -80,6 +84,7 @@ impl Switch {
                 layout: RwLock::default(),
                 standing: AsyncMutex::new(Standing::Nothing),
                 live: Mutex::default(),
+                untold: Untold::default(),
                 disturbed: Arc::default(),
                 reports: Mutex::new(Some(Fanout::new(settings.unread_reports))),
                 evidence: broadcast::Sender::new(EVIDENCE),

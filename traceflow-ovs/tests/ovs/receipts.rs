@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
 use testbed::fabric::Form;
-use traceflow_core::names::ObjectName;
+use traceflow_core::datapath::{Datapath, DatapathError, Mark, Probe, ProbeKind, Report, TraceId};
+use traceflow_core::names::{NodeName, ObjectName};
+use traceflow_core::packet::Packet;
 use traceflow_core::receipt::{Change, Changed, Fate, NodeReceipt};
 use traceflow_core::session::Progress;
 use traceflow_core::trace::Trace;
+use traceflow_ovs::OvsDatapath;
 use traceflow_sim::Cluster;
 
 use crate::crowd::{injected, live};
@@ -134,4 +138,60 @@ async fn the_flows_of_a_live_trace_are_told_and_gone() {
     assert_eq!(flows.sum::<u64>() as usize, put, "{}", trace.receipt);
     assert_eq!(world.leftovers().await, before);
     tracer.close().await.unwrap();
+}
+
+/// Every node is attached; a packet of the client to the other node, and its probe.
+async fn ready(world: &World) -> (Probe, Packet) {
+    for datapath in &world.datapaths {
+        datapath.attach().await.unwrap();
+    }
+    let packet = injected(&world.plan("client", "remote", "tcp,tcp_src=40002,tcp_dst=80"));
+    let probe = Probe {
+        trace: TraceId(1),
+        mark: Mark(1),
+        kind: ProbeKind::Injected {
+            pod: ObjectName::new("default", "client"),
+            packet: packet.clone(),
+        },
+        lifetime: Duration::from_secs(60),
+    };
+    (probe, packet)
+}
+
+fn on_node<'a>(world: &'a World, node: &str) -> &'a OvsDatapath {
+    let node = NodeName::from(node);
+    let found = world.datapaths.iter().find(|datapath| *datapath.node() == node);
+    found.unwrap()
+}
+
+/// On one thread nothing is heard of the packet before the removal begins.
+#[tokio::test]
+async fn what_a_removal_that_was_dropped_half_way_undid_is_told_by_the_next() {
+    let world = World::of(cluster(), Form::Rootless);
+    let one = on_node(&world, "one");
+    let (probe, packet) = ready(&world).await;
+    one.inject(&probe, &packet).await.unwrap();
+    assert!(one.remove(&probe).now_or_never().is_none(), "it waits for the switch");
+    let told = one.remove(&probe).await.unwrap().changes;
+    let entry = "connection tracking entry TCP 10.0.1.2:40002 -> 10.0.2.2:80 in zone";
+    assert!(!told.is_empty());
+    for Change { what, fate } in &told {
+        assert!(what.to_string().starts_with(entry), "{what}");
+        assert_eq!(*fate, Fate::Undone);
+    }
+    assert_eq!(one.remove(&probe).await.unwrap().changes, [], "once");
+}
+
+#[tokio::test]
+async fn nothing_is_told_as_undone_by_a_switch_that_is_out_of_reach() {
+    let world = World::of(cluster(), Form::Rootless);
+    let one = on_node(&world, "one");
+    let (probe, packet) = ready(&world).await;
+    let mut reports = one.reports();
+    one.inject(&probe, &packet).await.unwrap();
+    while !matches!(reports.next().await, Some(Report::Seen(_))) {}
+    world.kill(one.node()).unwrap();
+    while one.leftovers().await.is_ok() {}
+    let told = one.remove(&probe).await;
+    assert!(matches!(told, Err(DatapathError::Unavailable(_))), "{told:?}");
 }

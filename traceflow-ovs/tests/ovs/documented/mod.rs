@@ -194,9 +194,15 @@ async fn session_affinity_is_honoured_and_never_begun() {
          actions=load:80->NXM_NX_REG4[0..15],load:1->NXM_NX_REG4[26],load:0x0a0a0106->NXM_NX_REG3[],\
          load:2->NXM_NX_REG4[16..18],load:1->NXM_NX_REG0[9]",
     );
+    let begun = world.flows("SessionAffinity");
     for (lines, _) in join_all(traces()).await {
         assert_eq!(lines, [GUARD, "LB Forwarded default/remote-web to 10.10.1.6", TO_PEER]);
     }
+    assert_eq!(
+        world.flows("SessionAffinity"),
+        begun,
+        "the client's own is left as it is"
+    );
     world.close().await;
 }
 
