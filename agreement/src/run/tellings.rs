@@ -259,24 +259,33 @@ impl Tellings {
             _ if first.agrees(second) => Outcome::Agree,
             // What a real network chooses the model can't know, nor one packet what another chose.
             _ if self.right.len() > 1 && self.is_right(first) && self.is_right(second) => Outcome::Agree,
-            _ if [one, other].contains(&Teller::Injection) && self.is_hairpin_of_a_bare_ack() => {
-                Outcome::Skipped(HAIRPIN_OF_A_BARE_ACK)
+            _ if [one, other].contains(&Teller::Injection) && self.is_of_a_bare_ack() => {
+                Outcome::Skipped(OF_A_BARE_ACK)
             }
             _ => Outcome::Disagree,
         }
     }
 
-    /// Whether all but the translated source is right of what a Pod sends to itself through a Service, without a SYN.
-    fn is_hairpin_of_a_bare_ack(&self) -> bool {
-        let without_source = |told: &Told| match told {
-            Told::Path { story, lines, .. } => Some((
-                story.clone(),
-                lines.as_ref()?.iter().map(|line| unmasked(line)).collect(),
-            )),
-            _ => None,
+    /// Whether the packet is to a Service and without a SYN, and all that was told is right but for what is only done with the
+    /// first packet of a connection: a Pod that is its own endpoint isn't hidden, and no rule is asked that lets it in.
+    fn is_of_a_bare_ack(&self) -> bool {
+        let as_established = |told: &Told| {
+            let Told::Path { story, lines, .. } = told else {
+                return None;
+            };
+            let mut story = story.clone();
+            story.steps.iter_mut().for_each(|step| step.ingress = None);
+            let asked = lines
+                .as_ref()?
+                .iter()
+                .filter(|line| !line.contains("Some(IngressRule)"));
+            Some((story, asked.map(|line| unmasked(line)).collect()))
         };
-        let injected: Option<(Story, Vec<String>)> = without_source(&self.told[&Teller::Injection]);
-        self.bare_ack && injected.is_some() && self.right.iter().any(|right| without_source(right) == injected)
+        let injected: Option<(Story, Vec<String>)> = as_established(&self.told[&Teller::Injection]);
+        let to_service = injected
+            .as_ref()
+            .is_some_and(|(story, _)| story.steps.iter().any(|step| step.endpoint.is_some()));
+        self.bare_ack && to_service && self.right.iter().any(|right| as_established(right) == injected)
     }
 
     fn is_right(&self, told: &Told) -> bool {
@@ -311,10 +320,10 @@ impl Tellings {
     }
 }
 
-/// Connection tracking of the kernel calls the connection new until an answer came, that of the userspace datapath doesn't:
-/// flows that are for new connections aren't asked then.
-const HAIRPIN_OF_A_BARE_ACK: &str =
-    "the userspace datapath takes a bare ACK for an established connection, and doesn't translate its source";
+/// Connection tracking of the kernel calls the connection new until an answer came, that of the userspace datapath doesn't once it
+/// was committed: what comes behind that, for new connections, isn't asked.
+const OF_A_BARE_ACK: &str =
+    "the userspace datapath takes a bare ACK for an established connection once an endpoint was chosen for it";
 
 fn is_bare_ack(plan: &Plan) -> bool {
     let Question::Inject { packet, .. } = &plan.question else {
