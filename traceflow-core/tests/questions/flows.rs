@@ -215,3 +215,17 @@ const CASES: &[(&str, &str, &str)] = &[
         "flow:1:5: \\u{1b}[31m: there is no such field; use tcp, tcp6, udp, udp6, sctp, sctp6, icmp, icmp6, ip, ipv6, tcp_src, tcp_dst, tcp_flags, udp_src, udp_dst, sctp_src, sctp_dst, tp_src, tp_dst, icmp_type, icmp_code, icmpv6_type, icmpv6_code, nw_proto, nw_ttl, ip_dscp, ct_state or new",
     ),
 ];
+
+/// As Open vSwitch writes it, whose `icmp_type` is of either family.
+#[test]
+fn over_ipv6_the_keys_of_icmp_mean_icmpv6_in_any_order() {
+    let parsed = |flow: &str| flow.parse::<PacketSpec>().unwrap();
+    let expected = parsed("icmp6,icmpv6_type=8,icmpv6_code=1");
+    for flow in [
+        "icmp6,icmp_type=8,icmp_code=1",
+        "ipv6,icmpv6_code=1,icmp_type=8",
+        "icmp_type=8,icmpv6_code=1,ipv6",
+    ] {
+        assert_eq!(parsed(flow), expected, "{flow}");
+    }
+}

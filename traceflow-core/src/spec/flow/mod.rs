@@ -328,7 +328,8 @@ fn parsed(text: &str) -> Option<i64> {
     numeric.then(|| i64::from_str_radix(digits, radix).unwrap_or(i64::MAX))
 }
 
-/// Whether a key of `implied` may stand in a packet of `protocol`: over IPv6, `icmp` means ICMPv6.
+/// Whether a key of `implied` may stand in a packet of `protocol`: over IPv6, `icmp` means ICMPv6, in `icmp_type` as well.
 fn agree(implied: Protocol, protocol: Protocol, family: Option<IpFamily>) -> bool {
-    implied == protocol || (family == Some(IpFamily::V6) && protocol == Protocol::ICMP && implied == Protocol::ICMPV6)
+    let icmp = |protocol| [Protocol::ICMP, Protocol::ICMPV6].contains(&protocol);
+    implied == protocol || (family == Some(IpFamily::V6) && icmp(protocol) && icmp(implied))
 }
