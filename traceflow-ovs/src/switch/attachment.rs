@@ -107,7 +107,7 @@ impl Switch {
         let mut ports = self.channel.ports().await?;
         ports.sort_unstable_by_key(|port| port.port.0);
         self.ports.begin(&ports);
-        self.settle_ports().await;
+        self.ports_changed.notify_one();
         Ok(ports)
     }
 

@@ -50,7 +50,8 @@ pub(super) async fn keep(switch: Weak<Switch>) {
             }
             (News::Link | News::Disturbed, Link::Up(number)) => switch.look_after(number).await,
             (News::Time, _) => switch.renew().await,
-            (News::Ports, Link::Up(_)) => switch.settle_ports().await,
+            // By itself: whoever follows the connection's fate must not wait for another socket.
+            (News::Ports, Link::Up(_)) => drop(tokio::spawn(async move { switch.settle_ports().await })),
             (_, Link::Down(..) | Link::Gone(_)) => {}
         }
     }
@@ -88,11 +89,12 @@ impl Switch {
             Err(_) => false,
         };
         let unseen = if before == number { 0 } else { self.flights.lose_all() };
-        if before != number && self.look_at_ports().await.is_err() {
-            return;
-        }
         if found.len() == expected && live_flows_stand {
             *standing = Standing::Attached(number);
+            if before != number {
+                // If that fails, the connection is lost again.
+                let _ = self.look_at_ports().await;
+            }
             let lost = self.lost_of(&found).await.unwrap_or_default().max(unseen as u64);
             if lost > 0 {
                 self.report(&Report::Lost { count: lost });
