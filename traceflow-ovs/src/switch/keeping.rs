@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, Interval, interval};
 use traceflow_core::datapath::{DatapathError, Report};
 use traceflow_openflow::message::Message;
 
@@ -19,26 +21,17 @@ const RENEWAL: Duration = Duration::from_secs(watch::EXPIRES as u64 / 3);
 
 /// Follows the connection's fate and renews what stands, as long as anybody holds the switch.
 pub(super) async fn keep(switch: Weak<Switch>) {
-    let signals = |switch: Arc<Switch>| {
-        let (disturbed, ports_changed) = (switch.disturbed.clone(), switch.ports_changed.clone());
-        (switch.channel.link(), disturbed, ports_changed)
+    let signals = |switch: Arc<Switch>| Signals {
+        link: switch.channel.link(),
+        disturbed: switch.disturbed.clone(),
+        ports_changed: switch.ports_changed.clone(),
+        renewal: interval(RENEWAL),
     };
-    let Some((mut link, disturbed, ports_changed)) = switch.upgrade().map(signals) else {
+    let Some(mut signals) = switch.upgrade().map(signals) else {
         return;
     };
-    let mut renewal = tokio::time::interval(RENEWAL);
-    loop {
-        let news = tokio::select! {
-            changed = link.changed() => match changed {
-                Ok(()) => News::Link,
-                Err(_) => return,
-            },
-            () = disturbed.notified() => News::Disturbed,
-            () = ports_changed.notified() => News::Ports,
-            _ = renewal.tick() => News::Time,
-        };
+    while let Some((news, now)) = signals.next().await {
         let Some(switch) = switch.upgrade() else { return };
-        let now = link.borrow_and_update().clone();
         if matches!(news, News::Link) {
             switch.flights.doubt();
         }
@@ -57,7 +50,31 @@ pub(super) async fn keep(switch: Weak<Switch>) {
     }
 }
 
+/// What the task waits for.
+struct Signals {
+    link: Receiver<Link>,
+    disturbed: Arc<Notify>,
+    ports_changed: Arc<Notify>,
+    renewal: Interval,
+}
+
+impl Signals {
+    /// The next thing that has happened, and how the connection stands; `None` when the switch is no longer spoken to. Nothing
+    /// that happened besides is lost with it.
+    async fn next(&mut self) -> Option<(News, Link)> {
+        let news = tokio::select! {
+            changed = self.link.changed() => changed.ok().map(|()| News::Link)?,
+            () = self.disturbed.notified() => News::Disturbed,
+            () = self.ports_changed.notified() => News::Ports,
+            _ = self.renewal.tick() => News::Time,
+        };
+        // Not as seen: that the link has changed may be the next news.
+        Some((news, self.link.borrow().clone()))
+    }
+}
+
 /// Why the task looks after its switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum News {
     Link,
     Disturbed,
@@ -150,6 +167,32 @@ impl Switch {
         let messages = flows.into_iter().map(Message::FlowMod).collect();
         if let Err(error) = self.channel.perform(messages).await {
             tracing::warn!(node = %self.settings.node, %error, "what stands could not be renewed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_changed_is_news_whatever_happened_with_it() {
+        for round in 1..100 {
+            let (sender, link) = tokio::sync::watch::channel(Link::Up(0));
+            let mut signals = Signals {
+                link,
+                disturbed: Arc::default(),
+                ports_changed: Arc::default(),
+                renewal: interval(RENEWAL),
+            };
+            signals.disturbed.notify_one();
+            signals.ports_changed.notify_one();
+            sender.send(Link::Up(round)).unwrap();
+            let mut news = Vec::new();
+            for _ in 0..4 {
+                news.push(signals.next().await.unwrap());
+            }
+            assert!(news.contains(&(News::Link, Link::Up(round))), "{news:?}");
         }
     }
 }
