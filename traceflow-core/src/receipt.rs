@@ -226,7 +226,7 @@ impl fmt::Display for Unconfirmed {
 }
 
 /// Rounded up, so that the time is no promise too much.
-fn seconds(duration: Duration) -> u64 {
+pub(crate) fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 

@@ -1,11 +1,10 @@
 //! `status.receipt` of a Traceflow: ours, for programs that have to be sure that a trace left nothing behind.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::receipt::{Change, Changed, Fate, NodeReceipt, Receipt};
+use crate::receipt::{Change, Changed, Fate, NodeReceipt, Receipt, seconds};
 
 /// What the trace changed on the nodes, and what became of it (`status.receipt`, ours).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,7 +88,7 @@ impl From<&Change> for ChangeStatus {
             Fate::Undone => status.fate = "Undone",
             Fate::Expires { within, why } => {
                 status.fate = "Expires";
-                status.within_seconds = Some(rounded_up(*within));
+                status.within_seconds = Some(seconds(*within));
                 status.why = Some(why.to_string());
             }
         }
@@ -123,8 +122,4 @@ fn changed(what: &Changed) -> ChangeStatus {
         },
         Changed::Other(words) => named(words),
     }
-}
-
-fn rounded_up(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
