@@ -51,7 +51,7 @@ pub(super) fn answer(findings: Findings<'_>) -> Trace {
         receipt: receipt(&findings),
         notes: notes(&findings, best, &not_watched),
     };
-    trace.finding = finding(&findings, &trace);
+    trace.finding = finding(&findings, &trace, &not_watched);
     trace
 }
 
@@ -102,9 +102,14 @@ fn predicted_but_unseen(findings: &Findings<'_>, path: &Path, verdict: &Verdict)
 }
 
 /// Where the Service chose another endpoint than predicted, there is nothing to compare with yet; of a connection that began
-/// before the prediction says nothing.
-fn finding(findings: &Findings<'_>, trace: &Trace) -> Option<Box<Finding>> {
+/// before the prediction says nothing; and that no drop was seen says nothing of a node that wasn't watched.
+fn finding(findings: &Findings<'_>, trace: &Trace, not_watched: &BTreeSet<NodeName>) -> Option<Box<Finding>> {
     let prediction = findings.setup.predicted()?;
+    let end = prediction.hops.last();
+    let end_out_of_sight = end.is_some_and(|end| not_watched.contains(&end.node));
+    if matches!(trace.verdict, Verdict::NoneDropped { .. }) && end_out_of_sight {
+        return None;
+    }
     if trace.established || chose_otherwise(prediction, &trace.hops) {
         return None;
     }

@@ -837,6 +837,44 @@ fn where_only_drops_count_packets_that_passed_are_counted() {
 }
 
 #[test]
+fn a_drop_that_was_predicted_where_nobody_watched_is_no_finding() {
+    let deaf = Capabilities {
+        ipv4: false,
+        ..capable()
+    };
+    let dropped_there = |far: Capabilities| {
+        let mut desk = Desk::with_nodes(2, [(1, capable()), (2, far)]);
+        let predicted = Prediction {
+            verdict: Verdict::Dropped {
+                node: node(2),
+                reason: None,
+            },
+            hops: vec![hop(1, &[tunnel_to(2)]), hop(2, &[received(), dropped()])],
+            left_out: Arc::default(),
+        };
+        desk.ask_predicted(live_to(2, true), predicted);
+        desk.do_all(&["attach", "install"]);
+        desk.pass(20);
+        desk.end_next(Ok(counted(3)));
+        desk.do_all(&["remove"]);
+        let trace = desk.answer();
+        assert_eq!(trace.verdict, Verdict::NoneDropped { passed: 3 });
+        trace.finding.is_some()
+    };
+    assert!(dropped_there(capable()), "it should have dropped it");
+    assert!(!dropped_there(deaf));
+}
+
+fn hop(number: u8, observations: &[Observation]) -> Hop {
+    Hop {
+        node: node(number),
+        timestamp: SystemTime::UNIX_EPOCH,
+        observations: observations.to_vec(),
+        after_gap: false,
+    }
+}
+
+#[test]
 fn where_evidence_was_lost_nobody_can_say_that_none_was_dropped() {
     let mut desk = live(true);
     desk.report(2, Report::Lost { count: 1 });
