@@ -22,7 +22,7 @@ pub struct VerdictStatus {
     /// The policies that dropped or rejected it, or that isolate the Pod.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
-    /// How many matching packets passed, if none was dropped.
+    /// How many matching packets came in, if none was seen to be dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passed: Option<u64>,
     /// The last thing that was seen of a packet that was not seen to its end.
