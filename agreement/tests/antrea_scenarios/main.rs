@@ -5,8 +5,7 @@
 //! end-to-end test (`test/e2e/traceflow_test.go`), the last one's from its test of packet-ins
 //! (`pkg/agent/controller/traceflow/packetin_test.go`), put into a network where they arise.
 //!
-//! Some outcomes are others. A Pod that is its own Service's endpoint meets no policy here, as none may keep it from
-//! itself, where Antrea names the rule that lets it pass. A dropped packet of real traffic, asked for by its source
+//! Some outcomes are others. A dropped packet of real traffic, asked for by its source
 //! address, is told with its whole way on the node, where Antrea begins at the receiver. The node of an Egress address
 //! names the Egress here, where Antrea knows only the address there. And two situations are others: the packet in hybrid
 //! mode has no Egress, where Antrea's bears an Egress mark and leaves; and the valid request is an injected packet, where
@@ -251,8 +250,11 @@ const INTER_NODE: &[Scenario] = &[
         "hairpinServiceTraceflowIPv4",
         policed,
         ["agnhost", "svc", "tcp,tcp_dst=80"],
-        "node2 guard service delivered",
-        &["pod=default/agnhost translatedDstIP=10.244.1.2 translatedSrcIP=10.244.1.1"],
+        "node2 guard service egress-rule delivered",
+        &[
+            "pod=default/agnhost translatedDstIP=10.244.1.2 translatedSrcIP=10.244.1.1",
+            ALLOW,
+        ],
     ),
     (
         "interNodeTraceflowIPv6",
@@ -286,8 +288,11 @@ const INTER_NODE: &[Scenario] = &[
         "hairpinServiceTraceflowIPv6",
         policed,
         ["agnhost", "svc", "tcp6,tcp_dst=80"],
-        "node2 guard service delivered",
-        &["translatedDstIP=fd00:10:244:1::2 translatedSrcIP=fd00:10:244:1::1"],
+        "node2 guard service egress-rule delivered",
+        &[
+            "translatedDstIP=fd00:10:244:1::2 translatedSrcIP=fd00:10:244:1::1",
+            ALLOW,
+        ],
     ),
     (
         "nodeIPDestination",

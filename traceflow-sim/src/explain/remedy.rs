@@ -166,7 +166,7 @@ pub(super) fn smallest(cluster: &Cluster, policies: &PolicyIndex, access: &Acces
 
 pub(super) fn peer(cluster: &Cluster, access: &Access) -> End {
     match access.peer {
-        Peer::Address(address) => end_at(cluster, address),
+        Peer::Address(address) | Peer::ItselfByService(address) => end_at(cluster, address),
         Peer::OwnNode(address) => End::Address(address),
     }
 }

@@ -187,15 +187,23 @@ fn translate(passage: &mut Passage<'_>, offer: &Offer, backend: &Backend) {
     // An answer must come back here to be translated back: a Pod that is its own endpoint would answer itself directly,
     // and an endpoint on another node whoever asked from outside.
     let answers_elsewhere = offer.from_outside && backend.node != Some(node);
-    if (is_itself || answers_elsewhere)
-        && let Some(gateway) = passage.cluster.gateway(node, IpFamily::of(backend.address))
-    {
-        seen.translated_src_ip = Some(gateway);
+    if is_itself || answers_elsewhere {
         passage.hairpin = is_itself;
-        rewrite_source(&mut passage.packet, gateway, passage.original.source_port);
+        passage.new_source = passage.cluster.gateway(node, IpFamily::of(backend.address));
     }
     rewrite_destination(&mut passage.packet, backend.address, backend.port);
     passage.observe(seen);
+}
+
+/// Translates the source of what is to come back, once the sender's policies have let it pass.
+pub(super) fn translate_source(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
+    if let Some(source) = passage.new_source.take() {
+        rewrite_source(&mut passage.packet, source, passage.original.source_port);
+        let balanced = passage.observations.iter_mut().rev();
+        let balanced = balanced.filter(|seen| seen.component == Component::Lb);
+        balanced.take(1).for_each(|seen| seen.translated_src_ip = Some(source));
+    }
+    ControlFlow::Continue(())
 }
 
 /// A Service without any ready endpoint rejects; one that only lacks endpoints on this node drops, so that the sender

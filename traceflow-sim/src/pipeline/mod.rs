@@ -31,7 +31,7 @@ pub(crate) use packet::Tuple;
 
 /// The stages of a node's pipeline, in the order in which a packet passes them. A stage that doesn't concern the
 /// packet lets it through without an observation.
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     classification::classify,
     spoof_guard::check_source,
     conntrack::look_up,
@@ -39,6 +39,7 @@ const STAGES: [Stage; 11] = [
     network_policy::apply_egress_rules,
     network_policy::apply_egress_default,
     routing::find_exit,
+    load_balancer::translate_source,
     egress::take_egress,
     network_policy::apply_ingress_rules,
     network_policy::apply_ingress_default,
@@ -136,6 +137,8 @@ struct Passage<'a> {
     tracked: bool,
     /// A Service led it back to its sender.
     hairpin: bool,
+    /// The source that it gets if it passes the sender's policies, so that answers come by here.
+    new_source: Option<IpAddr>,
     /// The endpoint choice that a Service with affinity will remember.
     affinity: Option<(AffinityKey, load_balancer::Chosen)>,
     exit: Option<routing::Exit>,
@@ -153,6 +156,7 @@ impl<'a> Passage<'a> {
             entering,
             tracked: false,
             hairpin: false,
+            new_source: None,
             affinity: None,
             exit: None,
             decision: Decision::NotIsolated,

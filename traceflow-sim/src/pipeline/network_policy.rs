@@ -56,8 +56,9 @@ const INGRESS: Judges = Judges {
 };
 
 fn apply_rules(passage: &mut Passage<'_>, pod: PodId, judges: &Judges) -> ControlFlow<Outcome> {
-    // Policies judge connections: what belongs to one that was let through passes. A Pod can't be kept from itself.
-    if passage.tracked || passage.hairpin {
+    // Policies judge connections: what belongs to one that was let through passes. A Pod may take whatever is its own.
+    let is_its_own = passage.hairpin && judges.direction == Direction::Ingress;
+    if passage.tracked || is_its_own {
         return ControlFlow::Continue(());
     }
     let access = access(passage, pod, judges.direction);
@@ -107,7 +108,9 @@ fn access(passage: &Passage<'_>, pod: PodId, direction: Direction) -> Access {
     Access {
         direction,
         pod: passage.cluster.pod_record(pod).policy_id,
-        peer: if passage.is_own_node(other_end) {
+        peer: if passage.hairpin {
+            Peer::ItselfByService(other_end)
+        } else if passage.is_own_node(other_end) {
             Peer::OwnNode(other_end)
         } else {
             Peer::Address(other_end)

@@ -45,6 +45,9 @@ pub struct Access {
 pub enum Peer {
     /// Whoever has this address: the Pod that the index knows by it, else a node or something outside.
     Address(IpAddr),
+    /// The Pod itself, at this address, to which one of its Services has led it back. Policies on its way out have a say about
+    /// that, as in Antrea; Kubernetes leaves it open (kubernetes-sigs/network-policy-api#343).
+    ItselfByService(IpAddr),
     /// The node on which the Pod itself runs, by any of its addresses.
     OwnNode(IpAddr),
 }
@@ -53,7 +56,7 @@ impl Peer {
     /// The address of the other end.
     pub fn address(self) -> IpAddr {
         match self {
-            Self::Address(address) | Self::OwnNode(address) => address,
+            Self::Address(address) | Self::ItselfByService(address) | Self::OwnNode(address) => address,
         }
     }
 }
@@ -203,7 +206,7 @@ impl PolicyIndex {
 
     fn resolve(&self, peer: Peer) -> ResolvedPeer<'_> {
         match peer {
-            Peer::Address(address) => ResolvedPeer {
+            Peer::Address(address) | Peer::ItselfByService(address) => ResolvedPeer {
                 address,
                 pod: self.pod_at(address).and_then(|id| self.pod(id).map(|pod| (id, pod))),
             },
@@ -220,11 +223,14 @@ struct ResolvedPeer<'a> {
 /// "A pod cannot block access to itself" (the Network Policies page of the documentation), and ingress is allowed "if
 /// the traffic source is the pod's local node" (the API's text).
 fn exempt(access: &Access, peer: &ResolvedPeer<'_>) -> Option<Exempt> {
-    if peer.pod.is_some_and(|(id, _)| id == access.pod) {
-        return Some(Exempt::Itself);
+    match (access.peer, access.direction) {
+        (Peer::ItselfByService(_), Direction::Egress) => None,
+        (Peer::OwnNode(_), Direction::Ingress) => Some(Exempt::OwnNode),
+        _ => {
+            let is_itself = peer.pod.is_some_and(|(id, _)| id == access.pod);
+            is_itself.then_some(Exempt::Itself)
+        }
     }
-    let from_own_node = matches!(access.peer, Peer::OwnNode(_)) && access.direction == Direction::Ingress;
-    from_own_node.then_some(Exempt::OwnNode)
 }
 
 fn isolated_by(policies: &[Arc<NetworkPolicy>]) -> Decision {

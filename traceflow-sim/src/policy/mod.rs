@@ -4,7 +4,7 @@
 //! the union of the rules of all policies that select it. As the API's text has it:
 //!
 //! - A Pod takes everything from its own node, and can't block access to itself ([`Exempt`]). In egress its node is a
-//!   peer like any other.
+//!   peer like any other, and so is the Pod itself where a Service leads it back ([`Peer::ItselfByService`]).
 //! - A named port is "on a pod": it is looked up at the destination, in ingress the Pod that is isolated, in egress the
 //!   Pod that has the destination address, whichever peer of the rule lets it in. Where that is no Pod, the name
 //!   matches nothing.

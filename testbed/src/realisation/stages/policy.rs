@@ -76,7 +76,8 @@ impl Tables {
             pod.addresses.iter().map(|&address| {
                 let flow = self.flow(table, NOT_JUDGED).source(address);
                 let flow = match self.direction {
-                    Direction::Egress => flow.destination(address),
+                    // What a Service led back is judged on its way out, as by Antrea.
+                    Direction::Egress => flow.destination(address).mark(Mark::SERVICE_CONNECTION.absent()),
                     Direction::Ingress => flow.mark(Mark::target_port(pod.port)),
                 };
                 flow.goto(self.metric)
