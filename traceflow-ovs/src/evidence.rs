@@ -7,6 +7,7 @@ use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::PacketIn2;
 
+use crate::beneath::Deeds;
 use crate::directory::Directory;
 use crate::instance::{Instance, WireMark};
 use crate::layout::{Condition, Exit, ExitKind, Layout, Role, Stage};
@@ -33,6 +34,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) packet: CapturedPacket,
     pub(crate) ending: Ending<'a>,
     pub(crate) arrival: Arrival,
+    /// What the CNI's own flow does with it where the way ended, once the switch has told.
+    pub(crate) deeds: Option<Deeds>,
 }
 
 /// How the packet's way through the switch ended.
@@ -91,6 +94,7 @@ impl<'a> Evidence<'a> {
             packet,
             ending,
             arrival: Arrival::by(port, layout),
+            deeds: None,
         })
     }
 
@@ -115,12 +119,33 @@ impl<'a> Evidence<'a> {
 
     /// The bits of a register or other field; 0 if the packet-in leaves it out, as it does with zeros.
     pub(crate) fn bits(&self, bits: Subfield) -> u32 {
-        let number = match register_of(bits.field) {
-            Some(register) => u128::from(self.metadata.register(register).unwrap_or_default()),
-            None => self.metadata.number(bits.field).unwrap_or_default(),
-        };
+        let number = self.number(bits.field);
         let ones = u128::MAX >> (128 - u32::from(bits.bits.clamp(1, 32)));
         (number >> bits.offset & ones) as u32
+    }
+
+    /// The value of a field that isn't the packet's own; 0 if the packet-in leaves it out, as it does with zeros.
+    pub(crate) fn number(&self, field: Field) -> u128 {
+        let register = self.register_field(field);
+        register.unwrap_or_else(|| self.metadata.number(field).unwrap_or_default())
+    }
+
+    /// The value of a register, alone or with its neighbours; `None` for another field.
+    pub(crate) fn register_field(&self, field: Field) -> Option<u128> {
+        if let Some(register) = register_of(field) {
+            return Some(self.metadata.register(register).unwrap_or_default().into());
+        }
+        let pair = (0..8).find(|&number| Field::packet_register(number) == field);
+        let four = (0..4).find(|&number| Field::wide_register(number) == field);
+        let registers = match (pair, four) {
+            (Some(pair), _) => pair * 2..pair * 2 + 2,
+            (_, Some(four)) => four * 4..four * 4 + 4,
+            _ => return None,
+        };
+        let join = |number: u128, register: u8| {
+            number << 32 | u128::from(self.metadata.register(register).unwrap_or_default())
+        };
+        Some(registers.fold(0, join))
     }
 
     /// Whether some bits have a value.
@@ -203,7 +228,7 @@ impl<'a> Evidence<'a> {
                     .is_some_and(|bits| self.bits(bits) == address.to_bits()),
                 IpAddr::V6(address) => registers
                     .endpoint_v6
-                    .is_some_and(|field| wide(self.metadata, field) == address.to_bits()),
+                    .is_some_and(|field| self.number(field) == address.to_bits()),
             };
         (remembered || self.is_translated()).then_some(destination)
     }
@@ -263,14 +288,4 @@ fn number(metadata: &Match, field: Field) -> Option<u128> {
 /// The number of a 32-bit register.
 fn register_of(field: Field) -> Option<u8> {
     (0..16).find(|&number| Field::register(number) == field)
-}
-
-/// Four registers as one number, however they are reported.
-fn wide(metadata: &Match, field: Field) -> u128 {
-    let Some(first) = (0..4).find(|&number| Field::wide_register(number) == field) else {
-        return metadata.number(field).unwrap_or_default();
-    };
-    (0..4).fold(0, |number, lane| {
-        number << 32 | u128::from(metadata.register(first * 4 + lane).unwrap_or_default())
-    })
 }

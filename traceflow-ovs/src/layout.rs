@@ -129,7 +129,8 @@ pub enum ExitKind {
     Port,
     /// Out of a port behind which somebody looks at packets; what is let pass comes back as a packet of its own.
     Diversion,
-    /// Back to whoever sent it, as a refusal: a Service without endpoints.
+    /// Back to whoever sent it, as a refusal: a Service without endpoints. The CNI's flow here tells its controller, which does
+    /// it; where it tells nobody, the packet is lost.
     Refusal,
     /// To the CNI's own controller, which is to hear of a drop: the packet was dropped by the stage that it passed before.
     Denial,

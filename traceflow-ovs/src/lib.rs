@@ -69,6 +69,7 @@
 //! | learn ports from the switch's database | [`ovsdb`] |
 
 pub mod address;
+mod beneath;
 mod channel;
 mod conntrack;
 mod datapath;
@@ -79,6 +80,7 @@ mod instance;
 pub mod jsonrpc;
 pub mod layout;
 mod losses;
+mod mirror;
 pub mod nodes;
 pub mod ofproto_trace;
 pub mod ovsdb;

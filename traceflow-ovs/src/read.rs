@@ -40,7 +40,9 @@ pub(crate) fn observations(evidence: &Evidence<'_>, remarks: &[String]) -> Vec<O
     if let Some(first) = seen.first_mut()
         && !remarks.is_empty()
     {
-        first.remark = Some(remarks.join("; ").into());
+        let own = first.remark.as_deref();
+        let all: Vec<&str> = own.into_iter().chain(remarks.iter().map(String::as_str)).collect();
+        first.remark = Some(all.join("; ").into());
     }
     seen
 }
@@ -117,7 +119,10 @@ fn load_balancer(evidence: &Evidence<'_>) -> Option<Observation> {
         return Some(refused_by_service(evidence, Action::Dropped));
     }
     if is_refused_at(evidence, Role::LoadBalancer) {
-        return Some(refused_by_service(evidence, Action::Rejected));
+        return Some(match tells_nobody(evidence) {
+            true => Observation::new(Component::Lb, Action::Dropped).because(untold(evidence)),
+            false => refused_by_service(evidence, Action::Rejected),
+        });
     }
     let endpoint = evidence.endpoint()?;
     let mut seen = Observation::new(Component::Lb, Action::Forwarded);
@@ -207,10 +212,17 @@ fn policy(evidence: &Evidence<'_>, judges: &Judges, subject: Option<ObjectName>)
     let ended = |action, info: &ComponentInfo| Observation::new(Component::NetworkPolicy, action).at(info.clone());
     if evidence.dropped_at(judges.metric.0) {
         let number = registers.denying_rule.map_or(0, |bits| evidence.bits(bits));
-        let refused = registers.refusing.is_some_and(|refusing| evidence.holds(refusing));
-        let action = if refused { Action::Rejected } else { Action::Dropped };
-        let seen = by_rule(evidence, ended(action, &judges.metric.1), number);
+        let refuses = registers.refusing.is_some_and(|refusing| evidence.holds(refusing));
+        let action = if refuses && !tells_nobody(evidence) {
+            Action::Rejected
+        } else {
+            Action::Dropped
+        };
+        let mut seen = by_rule(evidence, ended(action, &judges.metric.1), number);
         let rule = seen.network_policy_rule.clone();
+        if refuses && tells_nobody(evidence) {
+            seen.remark = Some("the rule is to reject it, and its flow tells nobody".into());
+        }
         return Some(match seen.network_policy.clone() {
             Some(policy) => seen.because(DropReason::PolicyRule { policy, rule }),
             None => seen,
@@ -348,32 +360,68 @@ fn output(evidence: &Evidence<'_>) -> Option<Observation> {
         ExitKind::Diversion => seen.action = Action::ForwardedOutOfNetwork,
         ExitKind::Denial | ExitKind::Copy => return None,
         ExitKind::Refusal if is_refused_at(evidence, Role::LoadBalancer) => return None,
+        ExitKind::Refusal if tells_nobody(evidence) => {
+            seen.action = Action::Dropped;
+            seen.reason = Some(untold(evidence));
+        }
         ExitKind::Refusal => seen.action = Action::Rejected,
     }
     Some(seen)
 }
 
-/// Why what is put out of the output port reaches nobody whom it is for.
+/// Why what leaves by a port reaches nobody whom it is for.
 fn lost_at_port(evidence: &Evidence<'_>, kind: ExitKind) -> Option<DropReason> {
-    let port = output_port(evidence).filter(|_| matches!(kind, ExitKind::Port | ExitKind::Tunnel))?;
+    let found = output_port(evidence).filter(|_| matches!(kind, ExitKind::Port | ExitKind::Tunnel))?;
+    let other = |words: String| Some(DropReason::Other(words.into()));
+    let Some(port) = left_by(evidence) else {
+        return other(format!("no flow of table {} puts it out", table_of_exit(evidence)));
+    };
     match evidence.ports.state(port) {
         PortState::Down => return Some(DropReason::PortDown),
-        PortState::Gone => {
-            return Some(DropReason::Other(
-                format!("the switch has no port {port}, by which it leaves").into(),
-            ));
-        }
+        PortState::Gone => return other(format!("the switch has no port {port}, by which it leaves")),
         PortState::Up | PortState::Suspect => {}
     }
-    let pod = wrong_receiver(evidence).filter(|_| kind == ExitKind::Port)?;
-    Some(DropReason::WrongReceiver { pod })
+    match wrong_receiver(evidence, port) {
+        Some(pod) if kind == ExitKind::Port => Some(DropReason::WrongReceiver { pod }),
+        _ if port != found => other(format!(
+            "it is put out of port {port}, and port {found} was found for it"
+        )),
+        _ => None,
+    }
 }
 
-/// The Pod behind the output port, if the destination address is known to be somebody else's.
-fn wrong_receiver(evidence: &Evidence<'_>) -> Option<ObjectName> {
-    let receiver = evidence.directory.pod_at(output_port(evidence)?)?;
+/// The Pod behind a port, if the destination address is known to be somebody else's.
+fn wrong_receiver(evidence: &Evidence<'_>, port: u32) -> Option<ObjectName> {
+    let receiver = evidence.directory.pod_at(port)?;
     let owner = evidence.directory.owner(evidence.packet.destination)?;
     (owner != Owner::Pod(receiver.clone())).then_some(receiver)
+}
+
+/// The port by which the CNI's own flow puts the packet out, where that is known; else the one that the pipeline has found.
+fn left_by(evidence: &Evidence<'_>) -> Option<u32> {
+    let found = output_port(evidence);
+    let known = evidence.deeds.as_ref().and_then(|deeds| deeds.ports.as_deref());
+    match known {
+        Some(ports) if !found.is_some_and(|port| ports.contains(&port)) => ports.first().copied(),
+        _ => found,
+    }
+}
+
+/// Whether a refusal's own flow is known to tell nobody.
+fn tells_nobody(evidence: &Evidence<'_>) -> bool {
+    evidence.deeds.as_ref().is_some_and(|deeds| !deeds.tells)
+}
+
+fn untold(evidence: &Evidence<'_>) -> DropReason {
+    let table = table_of_exit(evidence);
+    DropReason::Other(format!("it is to be refused, and no flow of table {table} tells its sender").into())
+}
+
+fn table_of_exit<'a>(evidence: &Evidence<'a>) -> &'a str {
+    match evidence.ending {
+        Ending::Left(exit) => &evidence.layout.stages[exit.stage].name,
+        Ending::Dropped(stage) => &stage.name,
+    }
 }
 
 /// By the gateway port packets go to the node itself, or out.

@@ -150,17 +150,14 @@ catalogue! {
     1 "IngressMetric" ["priority=0 "] Drop, "what no rule names is dropped when it is counted on the way in";
     0 "Output" ["output:NXM_NX_REG1[]"] Delete, "nothing is put out of the first node";
     1 "Output" ["output:NXM_NX_REG1[]"] Replace("output:NXM_NX_REG1[]", "output:5"), "everything is put out of one Pod's port";
+    1 "Output" ["output:NXM_NX_REG1[]"] Drop, "what has found its port is dropped";
+    0 "Output" ["output:NXM_NX_REG1[]"] Replace("reg0=0x200000/0x600000", "reg0=0x600000/0x600000"), "what puts packets out expects another mark";
+    0 "Output" ["output:NXM_NX_REG1[]"] Replace("NXM_NX_REG1[]", "NXM_NX_REG2[]"), "the port is looked for in another register";
+    0 "Output" ["output:NXM_NX_REG1[]"] Replace("output:NXM_NX_REG1[]", "controller(reason=no_match,id=62373,userdata=01)"), "what is to be put out goes to a controller";
+    0 "Output" ["IN_PORT"] Delete, "hairpin packets are not put out";
+    0 "Output" ["IN_PORT"] Drop, "hairpin packets are dropped";
+    1 "Output" [] Add("priority=900,tcp,reg1=0x4 actions=drop"), "a foreign flow drops TCP where it is put out to one Pod";
+    1 "Output" [] Add("priority=900,udp,nw_dst=10.2.0.12 actions=output:5"), "a foreign flow puts UDP out to another Pod";
+    1 "AntreaPolicyIngressRule" ["conj_id=5,ipv6 "] Replace("controller(reason=no_match,id=62373,userdata=01),", ""), "a rejecting rule drops IPv6";
+    0 "EndpointDNAT" ["controller("] Drop, "a Service without endpoints drops";
 }
-
-/// Mistakes that change a fate and that traces don't see yet, or see at another node, and why.
-pub const UNSEEN: &[(&str, &str)] = &[
-    ("a Service without endpoints rejects nothing", REFUSAL),
-    ("a rejecting rule drops", REFUSAL),
-    ("nothing is put out", LAST_TABLE),
-    ("nothing is put out of the first node", LAST_TABLE),
-    ("everything is put out of one Pod's port", LAST_TABLE),
-    ("hairpin packets are put out as others are", LAST_TABLE),
-];
-
-const REFUSAL: &str = "what the pipeline has decided is reported; that its last action is missing isn't seen";
-const LAST_TABLE: &str = "traces end before the flow that puts the packet out is asked";

@@ -17,7 +17,7 @@ use traceflow_core::plan::Plan;
 use traceflow_core::trace::Trace;
 use traceflow_sim::Cluster;
 
-pub use catalogue::{CATALOGUE, Mutation, UNSEEN};
+pub use catalogue::{CATALOGUE, Mutation};
 pub use edit::{Edit, mistaken};
 
 use crate::case::Asked;
@@ -36,14 +36,6 @@ pub struct Row {
     pub traced: usize,
     /// What went wrong: changed fates without a finding at the right node, findings without a changed fate.
     pub wrong: Vec<String>,
-}
-
-impl Row {
-    /// Why a trace is known not to see this mistake, if it is.
-    pub fn unseen(&self) -> Option<&'static str> {
-        let known = UNSEEN.iter().find(|(name, _)| *name == self.mutation.name);
-        known.map(|(_, why)| *why)
-    }
 }
 
 impl fmt::Display for Row {

@@ -68,8 +68,13 @@ impl Traced {
                 (traced.exit, traced.refused) = (Exit::Rejected, true);
             } else if line == "IN_PORT" {
                 traced.exit = Exit::Port(in_port);
-            } else if line == "output:NXM_NX_REG1[]" {
-                match traced.number("reg1") {
+            } else if let Some(port) = line.strip_prefix("output:") {
+                let register = port.strip_prefix("NXM_NX_REG").and_then(|rest| rest.strip_suffix("[]"));
+                let port = match register {
+                    Some(register) => traced.number(&format!("reg{register}")),
+                    None => Some(port.parse().map_err(|_| format!("no port: {line}"))?),
+                };
+                match port {
                     // A switch puts nothing out where it came in.
                     Some(port) if port != in_port => traced.exit = Exit::Port(port),
                     _ => {}

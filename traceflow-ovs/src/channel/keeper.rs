@@ -11,7 +11,7 @@ use traceflow_openflow::message::ErrorMessage;
 
 use super::calls::Calls;
 use super::line::{CHUNK, Line};
-use super::{Link, Opening, Request};
+use super::{Link, Opening, Request, Said};
 
 /// The task that owns the socket.
 pub(super) struct Keeper {
@@ -137,6 +137,7 @@ impl Keeper {
         let lost = match line.greet(&self.opening).await {
             Ok(()) => {
                 self.opened += 1;
+                line.post(&(self.opening.ears)(Said::Hello));
                 self.link.send_replace(Link::Up(self.opened));
                 line.serve(&mut self.requests, &self.opening).await
             }

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Connection, Event};
 use traceflow_openflow::message::{
-    AsyncConfig, AsyncKind, Message, PacketInFormat, SetControllerId, SetPacketInFormat, SwitchConfig,
+    AsyncConfig, AsyncKind, Message, MultipartBody, MultipartReply, PacketInFormat, SetControllerId, SetPacketInFormat,
+    SwitchConfig,
 };
 
 use super::calls::{Call, Calls};
@@ -123,7 +124,7 @@ impl Line {
         }
     }
 
-    fn post(&mut self, messages: &[Message]) {
+    pub(super) fn post(&mut self, messages: &[Message]) {
         for message in messages {
             if let Err(error) = self.connection.send(message) {
                 tracing::warn!(name = message.name(), %error, "not sent");
@@ -181,6 +182,15 @@ impl Line {
         Ok(())
     }
 
+    /// Hands on what a reply tells of flows that are to be told of; returns the rest.
+    fn hear_flows(&mut self, opening: &Opening, mut reply: MultipartReply) -> MultipartReply {
+        if let MultipartBody::Monitor(updates) = &mut reply.body {
+            let updates = std::mem::take(updates);
+            self.post(&(opening.ears)(Said::Flows(updates)));
+        }
+        reply
+    }
+
     fn collect(&mut self) {
         self.connection.poll_transmit_into(&mut self.outgoing);
     }
@@ -191,6 +201,15 @@ impl Line {
                 Event::Message(Message::PacketIn2(packet_in)) => self.post(&(opening.ears)(Said::Packet(packet_in))),
                 Event::Message(Message::FlowRemoved(flow)) => self.post(&(opening.ears)(Said::Gone(flow))),
                 Event::Message(Message::PortStatus(port)) => self.post(&(opening.ears)(Said::Port(port))),
+                Event::Message(Message::MultipartReply(reply)) => drop(self.hear_flows(opening, reply)),
+                Event::Reply {
+                    xid,
+                    message: Message::MultipartReply(reply),
+                } => {
+                    // Those that are there come in order with what happens to them, which is told next.
+                    let rest = self.hear_flows(opening, reply);
+                    self.calls.answer(xid, Message::MultipartReply(rest));
+                }
                 Event::Reply { xid, message } => self.calls.answer(xid, message),
                 Event::Refused { xid, error } => self.calls.refuse(xid, error),
                 Event::Unreadable { header, error } => self.calls.give_up(header.xid, &error),

@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::Port;
 use traceflow_openflow::message::{
-    FlowEntry, FlowFilter, FlowRemoved, Message, MultipartBody, MultipartReply, MultipartRequest, PacketIn2, PortDesc,
-    PortStatus,
+    FlowEntry, FlowFilter, FlowRemoved, FlowUpdate, Message, MonitorRequest, MultipartBody, MultipartReply,
+    MultipartRequest, PacketIn2, PortDesc, PortStatus,
 };
 
 use self::keeper::Keeper;
@@ -40,12 +40,16 @@ pub(crate) struct Opening {
 /// What a switch says of its own accord.
 #[derive(Debug)]
 pub(crate) enum Said {
+    /// The connection is a new one: what the earlier one was to be told of isn't told any more.
+    Hello,
     /// A packet that a flow has punted.
     Packet(PacketIn2),
     /// A flow is gone that was to be told of.
     Gone(FlowRemoved),
     /// Something has happened to a port.
     Port(PortStatus),
+    /// Something has happened to flows that are to be told of.
+    Flows(Vec<FlowUpdate>),
 }
 
 /// The way to a switch. When it is dropped, the connection is closed.
@@ -199,11 +203,20 @@ impl Channel {
 
     /// The flows whose cookies are so in the bits of `mask`.
     pub(crate) async fn flows(&self, cookie: u64, mask: u64) -> Result<Vec<FlowEntry>, DatapathError> {
-        let filter = FlowFilter::by_cookie(cookie, mask);
+        self.flows_of(FlowFilter::by_cookie(cookie, mask)).await
+    }
+
+    /// The flows that are meant.
+    pub(crate) async fn flows_of(&self, filter: FlowFilter) -> Result<Vec<FlowEntry>, DatapathError> {
         match self.multipart(MultipartRequest::Flows(filter)).await? {
             MultipartBody::Flows(flows) => Ok(flows),
             _ => Err(unexpected()),
         }
+    }
+
+    /// Has the switch tell of flows from now on; those that there are have been told when this returns.
+    pub(crate) async fn monitor(&self, request: MonitorRequest) -> Result<(), DatapathError> {
+        self.multipart(MultipartRequest::Monitor(request)).await.map(drop)
     }
 
     /// How many flows a table has.

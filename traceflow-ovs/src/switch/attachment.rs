@@ -1,5 +1,6 @@
 //! Putting the watch in place once for every life of the switch, and taking it away.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::future::join_all;
@@ -10,6 +11,7 @@ use traceflow_openflow::message::{Message, PortDesc};
 use super::{Switch, delete};
 use crate::instance::Instance;
 use crate::layout::Layout;
+use crate::mirror;
 use crate::pipeline::Switch as TablesAndPorts;
 use crate::ports::made_by_the_system;
 use crate::watch;
@@ -41,9 +43,11 @@ impl Switch {
             .await?;
         let layout = self.find_layout().await?;
         let flows = watch::standing(&layout, self.instance());
-        *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(layout));
+        let layout = Arc::new(layout);
+        *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Some(layout.clone());
         let messages = flows.into_iter().map(Message::FlowMod).collect();
         self.channel.perform(messages).await?;
+        self.mirror_tables(&layout).await;
         self.losses.begin();
         self.live().clear();
         *standing = Standing::Attached(number);
@@ -54,7 +58,28 @@ impl Switch {
         let mut standing = self.standing.lock().await;
         self.live().clear();
         *standing = Standing::Unwanted;
+        self.end_mirror().await;
         self.take_away(&mut standing).await
+    }
+
+    /// Has the switch tell of the flows by which packets are put out. One that can't is asked for them packet by packet.
+    pub(super) async fn mirror_tables(&self, layout: &Layout) {
+        self.end_mirror().await;
+        for table in mirror::tables(layout) {
+            let number = self.monitors.fetch_add(1, Ordering::Relaxed);
+            self.mirror.begin(number, table);
+            match self.channel.monitor(mirror::monitor(number, table)).await {
+                Ok(()) => self.mirror.complete(number),
+                Err(error) => tracing::debug!(node = %self.settings.node, %error, "the switch tells of no flows"),
+            }
+        }
+    }
+
+    async fn end_mirror(&self) {
+        for number in self.mirror.forget() {
+            // What can't be ended tells what nobody hears.
+            let _ = self.channel.monitor(mirror::no_monitor(number)).await;
+        }
     }
 
     pub(super) async fn take_away(&self, standing: &mut Standing) -> Result<(), DatapathError> {

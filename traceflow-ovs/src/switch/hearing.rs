@@ -8,69 +8,114 @@ use traceflow_core::packet::Nonce;
 use traceflow_openflow::message::{Message, PacketIn2};
 
 use super::Switch;
+use super::asking::Held;
+use crate::beneath::Wanted;
 use crate::channel::Said;
 use crate::conntrack::Footprint;
 use crate::evidence::{Arrival, Evidence, Known};
 use crate::instance::MarkKind;
+use crate::layout::Layout;
 use crate::read;
 use crate::watch::Punt;
 
 impl Switch {
-    pub(super) fn hear(&self, said: &Said) -> Vec<Message> {
+    pub(super) fn hear(&self, said: Said) -> Vec<Message> {
         match said {
             Said::Packet(packet_in) => self.hear_packet(packet_in),
             Said::Gone(flow) => {
                 let wanted = |trace: &TraceId| self.instance().trace_cookie(*trace) == flow.cookie;
+                if flow.cookie == self.instance().cookie() {
+                    // Whoever takes away what stands takes away everything.
+                    self.mirror.forget();
+                }
                 if flow.cookie == self.instance().cookie() || self.live().keys().any(wanted) {
                     self.disturbed.notify_one();
                 }
                 Vec::new()
             }
+            Said::Hello => {
+                self.mirror.forget();
+                Vec::new()
+            }
+            Said::Flows(updates) => {
+                self.mirror.change(&updates);
+                Vec::new()
+            }
             Said::Port(status) => {
-                self.ports.change(status);
+                self.ports.change(&status);
                 self.ports_changed.notify_one();
                 Vec::new()
             }
         }
     }
 
-    fn hear_packet(&self, packet_in: &PacketIn2) -> Vec<Message> {
+    fn hear_packet(&self, packet_in: PacketIn2) -> Vec<Message> {
         if Punt::read(&packet_in.userdata).is_some() {
             self.losses.hear();
         }
         let Ok(layout) = self.layout() else { return Vec::new() };
-        let known = Known {
-            layout: &layout,
-            directory: &*self.settings.directory,
-            ports: &self.ports,
-        };
-        let Some(evidence) = Evidence::gather(packet_in, self.instance(), known) else {
+        let Some(mut evidence) = self.evidence_of(&packet_in, &layout) else {
             return Vec::new();
         };
         if self.evidence.receiver_count() > 0 {
             // Nobody listening any more is no failure.
             let _ = self.evidence.send(Arc::new(packet_in.clone()));
         }
-        let injected = evidence.mark.kind.is_injected();
-        let nonce = evidence.packet.nonce.filter(|_| injected);
-        let observations = read::observations(&evidence, &self.remarks(&evidence));
+        let remarks = self.remarks(&evidence);
         // Before anybody hears of the packet: who is told that it was seen may ask what it has left.
-        let messages = match nonce {
+        let messages = match nonce(&evidence) {
             Some(nonce) => self.settle_packet(nonce, &evidence),
             None => self.count_punt(evidence.mark.mark).into_iter().collect(),
         };
-        let established = read::other_connection(&evidence).is_some();
+        let now = SystemTime::now();
+        match self.still_wanted(&mut evidence) {
+            None => self.tell(evidence, &remarks, now),
+            Some(wanted) => self.hold(Held {
+                wanted,
+                packet_in,
+                remarks,
+                at: now,
+            }),
+        }
+        messages
+    }
+
+    pub(super) fn evidence_of<'a>(&'a self, packet_in: &'a PacketIn2, layout: &'a Layout) -> Option<Evidence<'a>> {
+        let known = Known {
+            layout,
+            directory: &*self.settings.directory,
+            ports: &self.ports,
+        };
+        Evidence::gather(packet_in, self.instance(), known)
+    }
+
+    /// What has to be asked before the packet is told of, where it isn't known already.
+    fn still_wanted(&self, evidence: &mut Evidence<'_>) -> Option<Wanted> {
+        let wanted = Wanted::of(evidence)?;
+        let Wanted::Table(table) = wanted else {
+            return Some(wanted);
+        };
+        match self.mirror.deeds(table, evidence) {
+            None => Some(wanted),
+            Some(deeds) => {
+                evidence.deeds = deeds;
+                None
+            }
+        }
+    }
+
+    /// Reports the packet, of which nothing more is to be known.
+    pub(super) fn tell(&self, evidence: Evidence<'_>, remarks: &[String], timestamp: SystemTime) {
         self.report(&Report::Seen(Sighting {
-            established,
+            established: read::other_connection(&evidence).is_some(),
             node: self.settings.node.clone(),
             mark: evidence.mark.mark,
-            nonce,
+            nonce: nonce(&evidence),
             step: 0,
-            observations: observations.into(),
-            timestamp: SystemTime::now(),
+            observations: read::observations(&evidence, remarks).into(),
+            timestamp,
             packet: Some(evidence.packet),
         }));
-        messages
     }
 
     fn remarks(&self, evidence: &Evidence<'_>) -> Vec<String> {
@@ -105,4 +150,9 @@ impl Switch {
         self.flights.tell(&now);
         now
     }
+}
+
+/// Of an injected packet; what stands at its place in somebody else's means nothing.
+fn nonce(evidence: &Evidence<'_>) -> Option<Nonce> {
+    evidence.packet.nonce.filter(|_| evidence.mark.kind.is_injected())
 }

@@ -116,6 +116,11 @@ impl Switch {
             if lost > 0 {
                 self.report(&Report::Lost { count: lost });
             }
+            if before != number
+                && let Ok(layout) = self.layout()
+            {
+                self.mirror_tables(&layout).await;
+            }
             return;
         }
         let found = found.len();

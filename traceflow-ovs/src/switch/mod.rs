@@ -1,5 +1,6 @@
 //! One switch as a tracer has it: what stands there, what was installed, what is under way; kept alive by one task.
 
+mod asking;
 mod attachment;
 mod cleaning;
 mod hearing;
@@ -8,15 +9,18 @@ mod probes;
 mod untold;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast};
 use traceflow_core::datapath::{Capabilities, DatapathError, Report, TraceId};
 use traceflow_core::fanout::Fanout;
 use traceflow_openflow::message::{FlowCommand, FlowEntry, FlowMod, PacketIn2};
 
+use self::asking::Held;
 use self::attachment::Standing;
 pub(crate) use self::probes::{Fate, Installed, expiry};
 use self::untold::Untold;
@@ -25,6 +29,7 @@ use crate::flights::Flights;
 use crate::instance::Instance;
 use crate::layout::Layout;
 use crate::losses::Losses;
+use crate::mirror::Mirror;
 use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::settling::Settling;
@@ -55,19 +60,26 @@ pub(crate) struct Switch {
     disturbed: Arc<Notify>,
     /// `None` once the switch is gone for good.
     reports: Mutex<Option<Fanout>>,
+    /// The CNI's flows by which packets are put out.
+    mirror: Mirror,
+    /// The number of the next monitor.
+    monitors: AtomicU32,
+    /// Packets of which more is asked before they are told.
+    held: UnboundedSender<Held>,
     /// For those who want the evidence itself.
     pub(crate) evidence: broadcast::Sender<Arc<PacketIn2>>,
 }
 
 impl Switch {
     pub(crate) fn open(settings: Settings, capabilities: Capabilities) -> Arc<Self> {
+        let (held, holding) = mpsc::unbounded_channel();
         let switch = Arc::new_cyclic(|weak: &Weak<Self>| {
             let ears = weak.clone();
             let channel = Channel::open(Opening {
                 address: settings.openflow.clone(),
                 controller: settings.instance.controller(),
                 give_up: settings.give_up,
-                ears: Box::new(move |said| ears.upgrade().map_or_else(Vec::new, |switch| switch.hear(&said))),
+                ears: Box::new(move |said| ears.upgrade().map_or_else(Vec::new, |switch| switch.hear(said))),
             });
             Self {
                 capabilities,
@@ -87,11 +99,15 @@ impl Switch {
                 untold: Untold::default(),
                 disturbed: Arc::default(),
                 reports: Mutex::new(Some(Fanout::new(settings.unread_reports))),
+                mirror: Mirror::default(),
+                monitors: AtomicU32::new(1),
+                held,
                 evidence: broadcast::Sender::new(EVIDENCE),
                 settings,
             }
         });
         tokio::spawn(keeping::keep(Arc::downgrade(&switch)));
+        tokio::spawn(asking::ask(Arc::downgrade(&switch), holding));
         switch
     }
 

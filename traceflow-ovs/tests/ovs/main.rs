@@ -19,6 +19,7 @@ mod neighbours;
 mod policed;
 mod ports;
 mod punts;
+mod put_out;
 mod receipts;
 mod services;
 mod soak;

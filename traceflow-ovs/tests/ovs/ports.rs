@@ -13,12 +13,12 @@ use crate::strangers;
 use crate::support::World;
 use crate::undisturbed::with_real_pods;
 
-async fn trace(world: &World, tracer: &Tracer, to: &str) -> Trace {
+pub(crate) async fn trace(world: &World, tracer: &Tracer, to: &str) -> Trace {
     tracer.trace(world.plan("client", to, "tcp,tcp_dst=80")).await.unwrap()
 }
 
 /// Why the packet was dropped, and that the model has it otherwise; `None` if it was delivered.
-fn reason(trace: &Trace) -> Option<String> {
+pub(crate) fn reason(trace: &Trace) -> Option<String> {
     match &trace.verdict {
         Verdict::Delivered { .. } => {
             assert_eq!(trace.finding, None);
@@ -39,7 +39,7 @@ fn reason(trace: &Trace) -> Option<String> {
     }
 }
 
-fn on_bridge(world: &World, node: &str, program: &str, words: &[&str]) {
+pub(crate) fn on_bridge(world: &World, node: &str, program: &str, words: &[&str]) {
     let fabric = world.fabric();
     let node = fabric.nodes().find(|known| known.name.as_str() == node).unwrap();
     let mut command = Command::new(program);
@@ -55,7 +55,7 @@ fn on_bridge(world: &World, node: &str, program: &str, words: &[&str]) {
 }
 
 /// The number of the Pod's port.
-fn port(world: &World, pod: &str) -> String {
+pub(crate) fn port(world: &World, pod: &str) -> String {
     let nodes = world.fabric().nodes_file();
     let after = nodes.split_once(&format!("{{pod: default/{pod}, port: ")).unwrap().1;
     after.split_once('}').unwrap().0.to_owned()
