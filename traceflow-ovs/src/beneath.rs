@@ -46,7 +46,7 @@ impl Wanted {
             Ending::Left(exit) => {
                 let table = evidence.layout.stages[exit.stage].table;
                 match exit.kind {
-                    ExitKind::Port | ExitKind::Tunnel => Some(Self::Table(table)),
+                    ExitKind::Port | ExitKind::Tunnel | ExitKind::Route => Some(Self::Table(table)),
                     ExitKind::Refusal => Some(Self::Refusal(table, exit.matching.clone())),
                     ExitKind::Diversion | ExitKind::Denial | ExitKind::Copy => None,
                 }

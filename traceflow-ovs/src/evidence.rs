@@ -50,8 +50,8 @@ pub(crate) enum Ending<'a> {
 /// How the packet came to the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// From another node.
-    Tunnel,
+    /// From another node, by tunnel or route.
+    Peer,
     /// From the node itself or from outside.
     Gateway,
     /// By the port of a Pod.
@@ -91,9 +91,9 @@ impl<'a> Evidence<'a> {
             ports,
             mark,
             metadata,
-            packet,
             ending,
-            arrival: Arrival::by(port, layout),
+            arrival: Arrival::by(port, packet.source, layout),
+            packet,
             deeds: None,
         })
     }
@@ -261,9 +261,10 @@ impl<'a> Evidence<'a> {
 }
 
 impl Arrival {
-    fn by(port: u32, layout: &Layout) -> Self {
-        if layout.tunnels.contains(&port) {
-            Self::Tunnel
+    fn by(port: u32, source: IpAddr, layout: &Layout) -> Self {
+        let by_route = layout.gateway == Some(port) && layout.is_routed(source);
+        if layout.tunnels.contains(&port) || by_route {
+            Self::Peer
         } else if layout.gateway == Some(port) {
             Self::Gateway
         } else {

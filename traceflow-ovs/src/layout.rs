@@ -1,6 +1,9 @@
 //! A CNI's pipeline on one switch, as far as tracing needs it: which table means what, where packets leave, which
 //! registers are free, and where rule numbers stand.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use traceflow_core::datapath::Mark;
 use traceflow_openflow::action::Action;
 use traceflow_openflow::field::{Field, Subfield};
@@ -30,6 +33,8 @@ pub struct Layout {
     pub tunnels: Vec<u32>,
     /// The gateway port: to the node itself and out of the network.
     pub gateway: Option<u32>,
+    /// The ranges of Pods of other nodes that are reached by the gateway port, where nodes route (noEncap, hybrid).
+    pub routed: Vec<IpNet>,
     /// The conntrack zones through which packets go.
     pub zones: Zones,
     /// Where the pipeline keeps what it knows about a packet.
@@ -125,6 +130,8 @@ pub struct Exit {
 pub enum ExitKind {
     /// By a tunnel, to another node.
     Tunnel,
+    /// By the gateway port, to a Pod of another node to which this node is a router.
+    Route,
     /// Out of another port, whose number stands in [`Registers::output_port`].
     Port,
     /// Out of a port behind which somebody looks at packets; what is let pass comes back as a packet of its own.
@@ -155,7 +162,7 @@ pub enum Carrier {
     /// In the tunnel's id (Geneve's and VXLAN's VNI, 24 bits), for CNIs that don't use it. Strangers can't carry it.
     #[default]
     TunnelId,
-    /// In the packet's DSCP, where the tunnel's id is taken: 7 to 59 in steps of 4, none of Antrea's own. A stranger's
+    /// In the packet's DSCP, where the tunnel's id is taken or there is no tunnel: 7 to 59 in steps of 4, none of Antrea's own. A stranger's
     /// packet may have the same value: it is handed over as it is and not reported as ours; and so an injected packet is
     /// handed over too, on its second node. Of real packets the DSCP is put back there if the question names it, else
     /// cleared.
@@ -224,6 +231,17 @@ impl Layout {
     /// Where the stage of this role stands, the first if there are several.
     pub fn stage(&self, role: Role) -> Option<usize> {
         self.stages.iter().position(|stage| stage.role == role)
+    }
+
+    /// The ports by which packets of other nodes come in.
+    pub(crate) fn ways_in(&self) -> impl Iterator<Item = u32> {
+        let gateway = self.gateway.filter(|_| !self.routed.is_empty());
+        self.tunnels.iter().copied().chain(gateway)
+    }
+
+    /// Whether somebody with this address comes in by the gateway port from another node.
+    pub(crate) fn is_routed(&self, address: IpAddr) -> bool {
+        self.routed.iter().any(|range| range.contains(&address))
     }
 
     /// Whether packets pass connection tracking.

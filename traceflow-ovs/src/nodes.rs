@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use traceflow_core::input::{BadInput, Documents, Field, Problem, Text};
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::observation::{PolicyKind, PolicyRef};
@@ -63,6 +64,8 @@ pub struct NodeSwitch {
     pub tunnels: Vec<u32>,
     /// `gateway`
     pub gateway: Option<u32>,
+    /// `routed`: ranges of other nodes' Pods that are reached by the gateway.
+    pub routed: Vec<IpNet>,
     /// `pods`
     pub pods: BTreeMap<ObjectName, u32>,
     /// `rules`
@@ -107,8 +110,8 @@ impl NodeSwitch {
 
     fn read(node: &Field<'_>) -> Result<Self, BadInput> {
         node.only(&[
-            "name", "openflow", "unixctl", "ovsdb", "bridge", "pipeline", "carrier", "tunnel", "gateway", "pods",
-            "rules",
+            "name", "openflow", "unixctl", "ovsdb", "bridge", "pipeline", "carrier", "tunnel", "gateway", "routed",
+            "pods", "rules",
         ])?;
         let address = |field: Field<'_>| field.parsed::<Address>("unix:PATH or tcp:HOST:PORT");
         let optional = |key| node.optional(key)?.map(address).transpose();
@@ -134,6 +137,10 @@ impl NodeSwitch {
                 .optional("gateway")?
                 .map(|port| port.integer(1..=LAST_PORT))
                 .transpose()?,
+            routed: node
+                .items("routed")?
+                .map(|range| range.parsed("a range such as 10.244.0.0/16"))
+                .collect::<Result<_, _>>()?,
             pods: pods(node)?,
             rules: rules(node)?,
         })

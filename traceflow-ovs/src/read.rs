@@ -70,7 +70,7 @@ pub(crate) fn other_connection(evidence: &Evidence<'_>) -> Option<&'static str> 
 
 fn received(evidence: &Evidence<'_>) -> Option<Observation> {
     let received = || Observation::new(Component::Forwarding, Action::Received).at(ComponentInfo::Classification);
-    (evidence.arrival == Arrival::Tunnel).then(received)
+    (evidence.arrival == Arrival::Peer).then(received)
 }
 
 /// No flow knows the port that the packet came in by.
@@ -88,7 +88,7 @@ fn spoof_guard(evidence: &Evidence<'_>) -> Option<Observation> {
         let dropped = Observation::new(Component::SpoofGuard, Action::Dropped);
         return Some(dropped.because(DropReason::SpoofedSource));
     }
-    let passes = evidence.arrival != Arrival::Tunnel && evidence.passed(Role::SpoofGuard);
+    let passes = evidence.arrival != Arrival::Peer && evidence.passed(Role::SpoofGuard);
     let forwarded = || {
         let mut seen = Observation::new(Component::SpoofGuard, Action::Forwarded);
         let by_pod = matches!(evidence.arrival, Arrival::Pod(_));
@@ -112,7 +112,7 @@ fn conntrack(evidence: &Evidence<'_>) -> Option<Observation> {
 }
 
 fn load_balancer(evidence: &Evidence<'_>) -> Option<Observation> {
-    if evidence.arrival == Arrival::Tunnel {
+    if evidence.arrival == Arrival::Peer {
         return None;
     }
     if evidence.dropped_at(Role::LoadBalancer) {
@@ -356,6 +356,8 @@ fn output(evidence: &Evidence<'_>) -> Option<Observation> {
     let mut seen = Observation::new(Component::Forwarding, Action::Forwarded).at(ComponentInfo::Output);
     match exit.kind {
         ExitKind::Tunnel => seen.tunnel_dst_ip = evidence.tunnel_destination(),
+        // Without tunnels, this is the way to the Pods of other nodes.
+        ExitKind::Route => {}
         ExitKind::Port => seen.action = handed_to(evidence),
         ExitKind::Diversion => seen.action = Action::ForwardedOutOfNetwork,
         ExitKind::Denial | ExitKind::Copy => return None,
@@ -371,7 +373,8 @@ fn output(evidence: &Evidence<'_>) -> Option<Observation> {
 
 /// Why what leaves by a port reaches nobody whom it is for.
 fn lost_at_port(evidence: &Evidence<'_>, kind: ExitKind) -> Option<DropReason> {
-    let found = output_port(evidence).filter(|_| matches!(kind, ExitKind::Port | ExitKind::Tunnel))?;
+    let found =
+        output_port(evidence).filter(|_| matches!(kind, ExitKind::Port | ExitKind::Tunnel | ExitKind::Route))?;
     let other = |words: String| Some(DropReason::Other(words.into()));
     let Some(port) = left_by(evidence) else {
         return other(format!("no flow of table {} puts it out", table_of_exit(evidence)));

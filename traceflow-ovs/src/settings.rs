@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use traceflow_core::names::NodeName;
 
 use crate::address::Address;
@@ -28,6 +29,9 @@ pub struct Settings {
     pub tunnels: Vec<u32>,
     /// The gateway port.
     pub gateway: Option<u32>,
+    /// The ranges of other nodes' Pods that are reached by the gateway port (Antrea's modes noEncap and hybrid); the node's own may be
+    /// among them. Packets are followed there if marks travel in the DSCP.
+    pub routed: Vec<IpNet>,
     /// Names for the numbers.
     pub directory: Arc<dyn Directory>,
     /// Which tracer this is; the same on all its nodes.
@@ -67,6 +71,7 @@ impl Settings {
             pipeline,
             tunnels: Vec::new(),
             gateway: None,
+            routed: Vec::new(),
             directory,
             instance,
             give_up: None,
@@ -106,6 +111,7 @@ impl Settings {
             unixctl: node.unixctl.clone(),
             tunnels: node.tunnels.clone(),
             gateway: node.gateway,
+            routed: node.routed.clone(),
             ..Self::new(node.name.clone(), node.openflow.clone(), pipeline, directory, instance)
         }
     }

@@ -91,9 +91,12 @@ impl Configuration<'_> {
             "gw0",
             &request(GATEWAY_PORT),
         ]);
-        let kind = if self.real_pods { "internal" } else { "dummy" };
         let mac = quoted(&self.node.gateway.mac.to_string());
+        let kind = if self.real_pods { "internal" } else { "dummy" };
         orders.extend([format!("type={kind}"), format!("mac={mac}")]);
+        if !self.real_pods && !self.node.routed.is_empty() {
+            orders.extend(self.listening(GATEWAY_SOCKET));
+        }
         for pod in &self.node.pods {
             let interface = pod_interface(pod.port);
             orders.add(&[
@@ -120,8 +123,14 @@ impl Configuration<'_> {
         if self.real_pods {
             return Vec::new();
         }
+        let mut orders = vec!["type=dummy".to_owned()];
+        orders.extend(self.listening(name));
+        orders
+    }
+
+    fn listening(&self, name: &str) -> Option<String> {
         let listen = format!("punix:{}", self.directory.join(name).display());
-        vec!["type=dummy".to_owned(), format!("options:pstream={}", quoted(&listen))]
+        Some(format!("options:pstream={}", quoted(&listen)))
     }
 }
 
@@ -185,6 +194,8 @@ pub(crate) const UNDERLAY: &str = "br-phy";
 pub(crate) const BRIDGE: &str = "br-int";
 /// The socket of the node's end of the underlay, in the rootless form.
 pub(crate) const UNDERLAY_SOCKET: &str = "ul0.sock";
+/// The socket of the gateway port where the node is a router, in the rootless form.
+pub(crate) const GATEWAY_SOCKET: &str = "gw0.sock";
 /// Geneve over IPv6 adds 70 bytes to a Pod's packet.
 pub(crate) const POD_MTU: u32 = 1450;
 pub(crate) const UNDERLAY_MTU: u32 = 1600;

@@ -13,6 +13,7 @@ mod node;
 mod nodes_file;
 mod pods;
 mod program;
+mod routers;
 mod unixctl;
 
 use std::collections::BTreeMap;
@@ -35,10 +36,9 @@ pub use node::SwitchNode;
 use crate::realisation::{NodeRealisation, PodPort};
 use daemon::Keeper;
 use directory::Directory;
-use hub::Hub;
 use listeners::Listeners;
 use namespace::Namespace;
-use node::{Blueprint, Node};
+use node::{Blueprint, Network, Node};
 use pods::{Underlay, Wiring};
 
 /// How real it is.
@@ -98,7 +98,7 @@ pub struct Fabric {
     // In the order in which they have to go: whoever uses something goes before it.
     _listeners: Option<Listeners>,
     nodes: Vec<Node>,
-    hub: Option<Hub>,
+    network: Option<Network>,
     underlay: Option<Underlay>,
     keeper: Keeper,
     /// One link at a time: the switch accepts one a turn.
@@ -122,8 +122,8 @@ impl Fabric {
         let database = inside.join("empty.db");
         command::run(Command::new("ovsdb-tool").arg("create").arg(&database).arg(SCHEMA), "")?;
         let keeper = Keeper::start()?;
-        let (hub, underlay) = match settings.form {
-            Form::Rootless => (Some(Hub::default()), None),
+        let (network, underlay) = match settings.form {
+            Form::Rootless => (Some(Network::default()), None),
             Form::Root => (None, Some(Underlay::new()?)),
         };
         let macs = nodes
@@ -144,13 +144,13 @@ impl Fabric {
                 wiring,
                 realisation,
             };
-            Node::start(blueprint, &keeper, hub.as_ref())
+            Node::start(blueprint, &keeper, network.as_ref())
         };
         let nodes = in_parallel(nodes, start)?;
         Ok(Self {
             _listeners: listen(&nodes)?,
             nodes,
-            hub,
+            network,
             underlay,
             keeper,
             linking: Mutex::default(),
@@ -244,7 +244,7 @@ impl Fabric {
     /// If the daemon doesn't start.
     pub fn start_switch(&mut self, node: &NodeName) -> Result<(), FabricError> {
         let index = self.index(node)?;
-        self.nodes[index].start_switch(&self.keeper, self.hub.as_ref())
+        self.nodes[index].start_switch(&self.keeper, self.network.as_ref())
     }
 
     /// Puts a node's flows and groups in place, in the stead of all that are there.
@@ -291,8 +291,9 @@ impl Fabric {
     /// [`FabricError::UnknownNode`].
     pub fn set_underlay(&self, node: &NodeName, up: bool) -> Result<(), FabricError> {
         let index = self.index(node)?;
-        if let Some(hub) = &self.hub {
-            hub.set_up(self.nodes[index].mac, up);
+        if let Some(network) = &self.network {
+            network.hub.set_up(self.nodes[index].mac, up);
+            network.routers.set_up(node, up);
         }
         self.underlay
             .as_ref()

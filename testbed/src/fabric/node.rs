@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use traceflow_core::names::NodeName;
 use traceflow_core::packet::MacAddress;
 
 use super::command::run;
 use super::configuration::{
-    BRIDGE, Configuration, POD_MTU, UNDERLAY, UNDERLAY_MTU, UNDERLAY_SOCKET, pod_socket, underlay_devices,
+    BRIDGE, Configuration, GATEWAY_SOCKET, POD_MTU, UNDERLAY, UNDERLAY_MTU, UNDERLAY_SOCKET, pod_socket,
+    underlay_devices,
 };
 use super::daemon::{Birth, Daemon, Keeper};
 use super::error::FabricError;
@@ -19,6 +21,7 @@ use super::hub::Hub;
 use super::link::PodLink;
 use super::pods::{Wiring, address_bits, no_detection};
 use super::program::{difference, replace_all};
+use super::routers::Routers;
 use super::unixctl;
 use crate::realisation::{GATEWAY_PORT, NodeRealisation, PodPort, Program, RuleId, TUNNEL_PORT};
 
@@ -39,10 +42,19 @@ pub struct SwitchNode {
     pub tunnel: u32,
     /// The number of the gateway port.
     pub gateway: u32,
+    /// The ranges of other nodes' Pods that are reached by the gateway port.
+    pub routed: Vec<IpNet>,
     /// The Pods' ports.
     pub pods: Vec<PodPort>,
     /// Which rule has which number.
     pub rules: Vec<RuleId>,
+}
+
+/// What joins rootless nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    pub(crate) hub: Hub,
+    pub(crate) routers: Routers,
 }
 
 /// What a node is started from.
@@ -73,7 +85,11 @@ pub(crate) struct Node {
 
 impl Node {
     /// Everything up and programmed.
-    pub(crate) fn start(blueprint: Blueprint<'_>, keeper: &Keeper, hub: Option<&Hub>) -> Result<Self, FabricError> {
+    pub(crate) fn start(
+        blueprint: Blueprint<'_>,
+        keeper: &Keeper,
+        network: Option<&Network>,
+    ) -> Result<Self, FabricError> {
         let directory = blueprint.directory;
         let copied = fs::create_dir(&directory).and_then(|()| fs::copy(blueprint.database, directory.join(DATABASE)));
         copied.map_err(FabricError::system(format!("make {}", directory.display())))?;
@@ -89,7 +105,7 @@ impl Node {
         };
         node.start_database(keeper)?;
         node.configure()?;
-        node.start_switch(keeper, hub)?;
+        node.start_switch(keeper, network)?;
         node.program()?;
         Ok(node)
     }
@@ -125,7 +141,7 @@ impl Node {
     }
 
     /// Starts the switch and has it know its neighbours; it has no flows then.
-    pub(crate) fn start_switch(&mut self, keeper: &Keeper, hub: Option<&Hub>) -> Result<(), FabricError> {
+    pub(crate) fn start_switch(&mut self, keeper: &Keeper, network: Option<&Network>) -> Result<(), FabricError> {
         if self.vswitchd.is_some() {
             return Ok(());
         }
@@ -153,8 +169,11 @@ impl Node {
         daemon.wait_for(&self.switch.openflow)?;
         self.vswitchd = Some(daemon);
         self.control("version", &[])?;
-        match hub {
-            Some(hub) => self.join_hub(hub)?,
+        match network {
+            Some(network) => {
+                self.join_hub(&network.hub)?;
+                self.join_routers(&network.routers)?;
+            }
             None => self.join_underlay()?,
         }
         self.meet_neighbours()
@@ -308,6 +327,44 @@ impl Node {
         Ok(())
     }
 
+    /// Has the node route, through us.
+    fn join_routers(&self, routers: &Routers) -> Result<(), FabricError> {
+        if self.realisation.routed.is_empty() {
+            return Ok(());
+        }
+        let socket = self.directory.join(GATEWAY_SOCKET);
+        routers
+            .attach(&self.realisation, &socket)
+            .map_err(FabricError::system(format!("connect to {}", socket.display())))?;
+        self.turn_around()
+    }
+
+    /// Has the node's kernel route to the Pods of other nodes, and to its own, without asking who they are.
+    fn routes(&self) -> String {
+        let node = &self.realisation;
+        let mut commands = String::new();
+        for peer in &node.routed {
+            for network in &peer.networks {
+                let same_family = |address: &&IpAddr| address.is_ipv6() == network.addr().is_ipv6();
+                if let Some(next) = peer.addresses.iter().find(same_family) {
+                    commands += &format!("route replace {network} via {next} dev br-phy onlink\n");
+                }
+            }
+        }
+        if commands.is_empty() {
+            return commands;
+        }
+        let pods = node
+            .pods
+            .iter()
+            .flat_map(|pod| pod.addresses.iter().map(move |address| (address, pod.mac, "gw0")));
+        let peers = self.neighbours.iter().map(|(address, mac)| (address, *mac, "br-phy"));
+        for (address, mac, device) in pods.chain(peers) {
+            commands += &format!("neigh replace {address} lladdr {mac} dev {device} nud permanent\n");
+        }
+        commands
+    }
+
     /// Gives the bridge's own devices the node's addresses.
     fn join_underlay(&self) -> Result<(), FabricError> {
         let Some(Wiring { node, .. }) = &self.wiring else {
@@ -329,7 +386,15 @@ impl Node {
             ("ipv6/conf/br-phy/disable_ipv6", "0"),
             ("ipv6/conf/gw0/disable_ipv6", "0"),
         ])?;
+        if !self.realisation.routed.is_empty() {
+            node.set(&[
+                ("ipv4/ip_forward", "1"),
+                ("ipv6/conf/all/forwarding", "1"),
+                ("ipv4/conf/all/rp_filter", "0"),
+            ])?;
+        }
         node.ip(&commands)?;
+        node.ip(&self.routes())?;
         node.write_checksums("br-phy")?;
         node.write_checksums("gw0")?;
         // The switch hears of the addresses from the kernel.
@@ -399,6 +464,7 @@ fn switch(node: &NodeRealisation, directory: &Path) -> SwitchNode {
         bridge: BRIDGE.to_owned(),
         tunnel: TUNNEL_PORT,
         gateway: GATEWAY_PORT,
+        routed: node.routed.iter().flat_map(|peer| &peer.networks).copied().collect(),
         pods: node.pods.clone(),
         rules: node.rules.clone(),
     }

@@ -6,7 +6,10 @@ use super::node::SwitchNode;
 
 /// The nodes as YAML.
 pub(crate) fn write<'a>(nodes: impl IntoIterator<Item = &'a SwitchNode>) -> String {
+    let nodes: Vec<&SwitchNode> = nodes.into_iter().collect();
     let mut text = String::from("nodes:\n");
+    // Where there is no tunnel, a mark has no other place.
+    let by_dscp = nodes.iter().any(|node| !node.routed.is_empty());
     for node in nodes {
         let socket = |path: &std::path::Path| scalar(&format!("unix:{}", path.display()));
         // Writing to a string can't fail.
@@ -21,6 +24,13 @@ pub(crate) fn write<'a>(nodes: impl IntoIterator<Item = &'a SwitchNode>) -> Stri
             node.tunnel,
             node.gateway,
         );
+        if by_dscp {
+            text.push_str("  carrier: dscp\n");
+        }
+        if !node.routed.is_empty() {
+            let ranges = node.routed.iter().map(|range| scalar(&range.to_string()));
+            list(&mut text, "routed", ranges);
+        }
         list(
             &mut text,
             "pods",
@@ -87,6 +97,7 @@ mod tests {
             bridge: "br-int".to_owned(),
             tunnel: 1,
             gateway: 2,
+            routed: vec!["10.244.0.0/16".parse().unwrap()],
             pods: vec![PodPort {
                 pod: ObjectName::new("default", "pod1"),
                 port: 3,
@@ -106,20 +117,20 @@ mod tests {
     fn every_reader_of_yaml_finds_what_was_written() {
         let hostile = "a: {b}\n- 'c\" #";
         let mut bare = node(hostile);
-        (bare.pods, bare.rules) = (Vec::new(), Vec::new());
+        (bare.routed, bare.pods, bare.rules) = (Vec::new(), Vec::new(), Vec::new());
         let read: Value = serde_saphyr::from_str(&write([&node("node-a"), &bare])).unwrap();
         assert_eq!(
             read,
             json!({"nodes": [
                 {
                     "name": "node-a", "openflow": "unix:/tmp/a b/br-int.mgmt", "unixctl": "unix:/tmp/0/vswitchd.ctl",
-                    "ovsdb": "unix:/tmp/0/db.sock", "bridge": "br-int", "pipeline": "antrea", "tunnel": 1, "gateway": 2,
-                    "pods": [{"pod": "default/pod1", "port": 3}],
+                    "ovsdb": "unix:/tmp/0/db.sock", "bridge": "br-int", "pipeline": "antrea", "tunnel": 1, "gateway": 2, "carrier": "dscp",
+                    "routed": ["10.244.0.0/16"], "pods": [{"pod": "default/pod1", "port": 3}],
                     "rules": [{"id": 2, "policy": "K8sNetworkPolicy:default/allow-web", "rule": "yes"}],
                 },
                 {
                     "name": hostile, "openflow": "unix:/tmp/a b/br-int.mgmt", "unixctl": "unix:/tmp/0/vswitchd.ctl",
-                    "ovsdb": "unix:/tmp/0/db.sock", "bridge": "br-int", "pipeline": "antrea", "tunnel": 1, "gateway": 2,
+                    "ovsdb": "unix:/tmp/0/db.sock", "bridge": "br-int", "pipeline": "antrea", "tunnel": 1, "gateway": 2, "carrier": "dscp",
                     "pods": [], "rules": [],
                 },
             ]})

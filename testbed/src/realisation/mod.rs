@@ -19,8 +19,9 @@
 //! translates no SCTP, calls protocols that it doesn't know invalid, and takes a segment with FIN and ACK for the first of
 //! a connection.
 //!
-//! Not realised: what comes to external addresses and node ports from outside, and traffic modes other than encap: clusters in
-//! those modes get the flows of encap.
+//! Traffic modes: encap, noEncap and hybrid. WireGuard's tunnels are the node's own business, and its flows those of encap.
+//!
+//! Not realised: what comes to external addresses and node ports from outside.
 
 mod clause;
 mod flow;
@@ -58,6 +59,8 @@ pub struct NodeRealisation {
     pub egress_addresses: Vec<IpAddr>,
     /// The other nodes' addresses: tunnels end at the first of each, and at those that it has for Egresses.
     pub peers: Vec<(NodeName, IpAddr)>,
+    /// The other nodes whose Pods are reached by the gateway port, without a tunnel.
+    pub routed: Vec<RoutedPeer>,
     /// Its gateway port.
     pub gateway: Gateway,
     /// The ports of its Pods, by number.
@@ -68,6 +71,17 @@ pub struct NodeRealisation {
     /// applied on this node, of egress first, each in the order in which they are tried. A rule of Antrea's whose peers
     /// depend on the namespace that it is applied in has one for each.
     pub rules: Vec<RuleId>,
+}
+
+/// Another node to which the node itself is the router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutedPeer {
+    /// Its name.
+    pub name: NodeName,
+    /// Its own addresses, by which it is reached.
+    pub addresses: Vec<IpAddr>,
+    /// The ranges of its Pods, and addresses of Pods outside of them.
+    pub networks: Vec<IpNet>,
 }
 
 /// The number of the tunnel port on every node.
@@ -180,6 +194,15 @@ fn tunnel_ends(peer: &Peer) -> impl Iterator<Item = (NodeName, IpAddr)> {
     peer.addresses.iter().map(|&end| (peer.name.clone(), end))
 }
 
+fn routed(peer: &Peer) -> RoutedPeer {
+    let strays = peer.routes.strays.iter().map(|&stray| IpNet::from(stray));
+    RoutedPeer {
+        name: peer.name.clone(),
+        addresses: peer.addresses.clone(),
+        networks: peer.routes.ranges.iter().copied().chain(strays).collect(),
+    }
+}
+
 fn realise_node(site: &Site<'_>) -> Result<NodeRealisation, RealisationError> {
     let flows = stages::flows(site)?;
     let groups = site.services.iter().filter_map(group::of);
@@ -189,6 +212,7 @@ fn realise_node(site: &Site<'_>) -> Result<NodeRealisation, RealisationError> {
         addresses: site.addresses.clone(),
         egress_addresses: site.egress_addresses.clone(),
         peers: site.peers.iter().flat_map(tunnel_ends).collect(),
+        routed: site.peers.iter().filter(|peer| peer.is_routed).map(routed).collect(),
         gateway: site.gateway.clone(),
         pods: site.pods.clone(),
         program: Program {

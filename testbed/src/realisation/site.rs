@@ -69,6 +69,8 @@ pub(super) struct Peer {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) gateways: Vec<IpAddr>,
     pub(super) routes: Routes,
+    /// Its Pods are reached by the gateway port, without a tunnel.
+    pub(super) is_routed: bool,
 }
 
 /// Which addresses are a node's Pods'.
@@ -240,6 +242,7 @@ fn peers(cluster: &Cluster, node: &Node) -> Result<Vec<Peer>, RealisationError> 
                 .map(|(address, _)| address)
                 .collect(),
             routes: Routes::of(cluster, other),
+            is_routed: cluster.is_routed(&node.name, &other.name),
         })
     });
     peers.collect()

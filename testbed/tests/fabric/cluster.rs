@@ -59,6 +59,7 @@ fn realisation(node: u8, count: u8, underlay: Family) -> NodeRealisation {
             .clone()
             .map(|other| (node_name(other), tunnel_end(other, underlay)))
             .collect(),
+        routed: Vec::new(),
         gateway: Gateway {
             mac: GATEWAY,
             addresses: vec![

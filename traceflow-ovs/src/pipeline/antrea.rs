@@ -8,7 +8,8 @@ use super::{
 };
 use crate::layout::{Carrier, Condition, End, ExitKind, Layout, Registers, Role, Zones};
 
-/// Antrea's own pipeline, v1.15 and later, in encap mode. Tables are found by name, so their numbers don't matter, nor
+/// Antrea's own pipeline, v1.15 and later. Where nodes route what is for other nodes' Pods (noEncap, hybrid), marks travel in the
+/// DSCP. Tables are found by name, so their numbers don't matter, nor
 /// which optional features are on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Antrea {
@@ -209,6 +210,7 @@ pub(crate) mod tests {
             free_tables: vec![253],
             tunnels: vec![1],
             gateway: Some(2),
+            routed: Vec::new(),
         };
         Antrea::default().layout(&switch).unwrap()
     }
@@ -221,6 +223,7 @@ pub(crate) mod tests {
             free_tables: vec![40],
             tunnels: vec![1],
             gateway: None,
+            routed: Vec::new(),
         };
         let layout = Antrea::default().layout(&switch).unwrap();
         assert_eq!(layout.detours, []);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use traceflow_openflow::action::{Action, SetField};
 use traceflow_openflow::field::{Field, Subfield};
 use traceflow_openflow::matching::Match;
@@ -98,6 +99,7 @@ impl Pipeline for Description {
             carrier: self.carrier,
             tunnels: switch.tunnels.clone(),
             gateway: switch.gateway,
+            routed: switch.routed.clone(),
             zones: self.zones.clone(),
             registers: self.registers.clone(),
             stages,
@@ -141,6 +143,7 @@ impl Description {
             }
         }
         self.layout(&Switch {
+            routed: Vec::new(),
             free_tables: (0..=u8::MAX)
                 .rev()
                 .filter(|number| !tables.contains_key(number))
@@ -191,6 +194,15 @@ impl Description {
             };
             let matching = all_of(&exit.when);
             match (exit.kind, self.registers.output_port) {
+                (ExitKind::Port, Some(output)) => {
+                    let routes = routes(switch, output).filter(|_| self.carrier == Carrier::Dscp);
+                    let routes = routes.map(|route| Exit {
+                        kind: ExitKind::Route,
+                        ..of(routed(matching.clone(), route))
+                    });
+                    exits.extend(routes);
+                    exits.push(of(matching));
+                }
                 (ExitKind::Tunnel, Some(output)) => {
                     exits.extend(switch.tunnels.iter().map(|&tunnel| {
                         let port = Condition {
@@ -253,6 +265,30 @@ impl TableName {
             present: switch.tables.values().cloned().collect(),
         })?;
         Ok((*number, name.clone()))
+    }
+}
+
+/// What leaves for a Pod of another node without a tunnel. That goes on only where the mark can go with it.
+fn routes(switch: &Switch, output: Subfield) -> impl Iterator<Item = (Condition, IpNet)> {
+    let gateway = switch.gateway.map(|value| Condition { bits: output, value });
+    gateway
+        .into_iter()
+        .flat_map(|gateway| switch.routed.iter().map(move |&range| (gateway, range)))
+}
+
+fn routed(matching: Match, (gateway, range): (Condition, IpNet)) -> Match {
+    let matching = with_condition(matching, gateway);
+    match range {
+        IpNet::V4(range) => matching.with(Field::OXM_OF_ETH_TYPE, 0x0800).with_masked(
+            Field::OXM_OF_IPV4_DST,
+            range.network().to_bits().into(),
+            range.netmask().to_bits().into(),
+        ),
+        IpNet::V6(range) => matching.with(Field::OXM_OF_ETH_TYPE, 0x86dd).with_masked(
+            Field::OXM_OF_IPV6_DST,
+            range.network().to_bits(),
+            range.netmask().to_bits(),
+        ),
     }
 }
 

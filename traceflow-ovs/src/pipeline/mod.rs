@@ -10,6 +10,8 @@ use std::fmt;
 pub use antrea::Antrea;
 pub use description::{Description, DetourDescription, ExitDescription, StageDescription, TableName};
 
+use ipnet::IpNet;
+
 use crate::layout::{Carrier, Layout};
 
 /// Knows a CNI's pipeline, and finds it on a switch.
@@ -21,7 +23,7 @@ use crate::layout::{Carrier, Layout};
 /// use traceflow_ovs::pipeline::{Antrea, Pipeline, Switch};
 ///
 /// // What the switch says about its tables; here, a switch without any names.
-/// let switch = Switch { tables: [(0, "table0".to_owned())].into(), free_tables: vec![253], tunnels: vec![1], gateway: Some(2) };
+/// let switch = Switch { tables: [(0, "table0".to_owned())].into(), free_tables: vec![253], tunnels: vec![1], gateway: Some(2), routed: vec![] };
 /// let error = Antrea::default().layout(&switch).unwrap_err();
 /// assert_eq!(error.to_string(), "the switch has no table named \"PipelineRootClassifier\"; it has table0");
 /// ```
@@ -51,6 +53,8 @@ pub struct Switch {
     pub tunnels: Vec<u32>,
     /// The gateway port.
     pub gateway: Option<u32>,
+    /// The ranges of Pods of other nodes that are reached by it.
+    pub routed: Vec<IpNet>,
 }
 
 /// Why a switch's pipeline isn't the one that was expected.

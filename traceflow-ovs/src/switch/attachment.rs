@@ -102,6 +102,7 @@ impl Switch {
             tables,
             tunnels: self.settings.tunnels.clone(),
             gateway: self.settings.gateway,
+            routed: self.settings.routed.clone(),
         };
         let layout = self.settings.pipeline.layout(&switch);
         layout.map_err(|error| DatapathError::Refused(error.to_string().into()))

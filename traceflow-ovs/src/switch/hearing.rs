@@ -121,7 +121,7 @@ impl Switch {
     fn remarks(&self, evidence: &Evidence<'_>) -> Vec<String> {
         let mut remarks = Vec::new();
         let dscp = evidence.layout.carrier.dscp(evidence.mark.mark);
-        if let Some(dscp) = dscp.filter(|_| evidence.arrival == Arrival::Tunnel) {
+        if let Some(dscp) = dscp.filter(|_| evidence.arrival == Arrival::Peer) {
             remarks.push(read::carried(dscp, self.fate_of(evidence.mark.mark)));
         }
         if evidence.mark.kind == MarkKind::Injected {

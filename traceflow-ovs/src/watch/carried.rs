@@ -79,9 +79,9 @@ pub(crate) fn arrivals(layout: &Layout, instance: Instance, arriving: &Arrivals,
         kind: arriving.kind,
         mark: arriving.mark,
     });
-    for &tunnel in &layout.tunnels {
-        let from_tunnel = Match::new().with(Field::OXM_OF_IN_PORT, tunnel.into());
-        let matching = unmarked(both(from_tunnel, &packets(&wanted)), layout);
+    for port in layout.ways_in() {
+        let from_there = Match::new().with(Field::OXM_OF_IN_PORT, port.into());
+        let matching = unmarked(both(from_there, &packets(&wanted)), layout);
         let mut actions = vec![set_register(layout.mark_register, register)];
         actions.extend(arriving.restored.map(set_dscp));
         actions.extend(flows.let_decide(root));

@@ -52,9 +52,11 @@ fn mark(flows: &mut Flows<'_>, probe: LiveProbe<'_>) {
 fn leave_foreigners(flows: &mut Flows<'_>, probe: LiveProbe<'_>) {
     let layout = flows.layout;
     let root = layout.stages[0].table;
-    for &tunnel in &layout.tunnels {
-        let from_tunnel = Match::new().with(Field::OXM_OF_IN_PORT, tunnel.into());
-        let matching = super::both(from_tunnel, &packets(probe.matching));
+    let by_route = probe.matching.source.filter(|&source| layout.is_routed(source));
+    let gateway = layout.gateway.filter(|_| by_route.is_some());
+    for port in layout.tunnels.iter().copied().chain(gateway) {
+        let from_there = Match::new().with(Field::OXM_OF_IN_PORT, port.into());
+        let matching = super::both(from_there, &packets(probe.matching));
         let matching = unmarked(matching, layout);
         let [decide, _] = flows.let_decide(root);
         flows.push(root, priority::FOREIGN, matching, vec![flows.note(0), decide]);

@@ -107,9 +107,11 @@ fn leave(flows: &mut Flows<'_>, index: usize, exit: &Exit) {
         let actions = match (kind, exit.kind) {
             (MarkKind::Injected, ExitKind::Copy) => &settle,
             (_, ExitKind::Copy) => &go_on,
-            (MarkKind::Injected, ExitKind::Tunnel) => &go_on_alone,
+            (MarkKind::Injected, ExitKind::Tunnel | ExitKind::Route) => &go_on_alone,
             (MarkKind::Injected, _) => &reported_only,
-            (MarkKind::DroppedOnly, ExitKind::Port | ExitKind::Tunnel | ExitKind::Diversion) => &go_on,
+            (MarkKind::DroppedOnly, ExitKind::Port | ExitKind::Tunnel | ExitKind::Route | ExitKind::Diversion) => {
+                &go_on
+            }
             _ => &reported_and_go_on,
         };
         let matching = both(flows.of_kind(kind, 0, 1 << exit.stage), &exit.matching);
@@ -125,16 +127,24 @@ fn send_along(layout: &Layout) -> Option<Action> {
     })
 }
 
-/// Where DSCP is the carrier: what leaves by a tunnel, and was reported, gets the value of its mark.
+/// Where DSCP is the carrier: what leaves for another node, and was reported, gets the value of its mark.
 fn carry(flows: &mut Flows<'_>) {
     let layout = flows.layout;
-    for exit in layout.exits.iter().filter(|exit| exit.kind == ExitKind::Tunnel) {
+    let leads_on = |exit: &&Exit| matches!(exit.kind, ExitKind::Tunnel | ExitKind::Route);
+    for exit in layout.exits.iter().filter(leads_on) {
         let table = layout.stages[exit.stage].table;
         for mark in (1..=layout.carrier.marks()).map(Mark) {
             let Some(dscp) = layout.carrier.dscp(mark) else { return };
-            for ether_type in [IPV4, IPV6] {
+            let own = exit.matching.number(Field::OXM_OF_ETH_TYPE);
+            for ether_type in [IPV4, IPV6]
+                .into_iter()
+                .filter(|family| own.is_none_or(|own| own == *family))
+            {
                 let marked = flows.with_mark(mark, 1 << SETTLED_BIT, 1 << SETTLED_BIT | 1 << CARRIED_BIT);
-                let matching = both(marked, &exit.matching).with(Field::OXM_OF_ETH_TYPE, ether_type);
+                let mut matching = both(marked, &exit.matching);
+                if own.is_none() {
+                    matching = matching.with(Field::OXM_OF_ETH_TYPE, ether_type);
+                }
                 let actions = vec![set_dscp(dscp), flows.note(CARRIED_BIT), resubmit(table)];
                 flows.push(table, priority::CARRY, matching, actions);
             }

@@ -46,7 +46,7 @@ pub(crate) fn on_bridge(world: &World, node: &str, program: &str, words: &[&str]
     match program {
         "ovs-vsctl" => command.arg(format!("--db=unix:{}", node.ovsdb.display())).args(words),
         _ => command
-            .args(["-O", "OpenFlow15", words[0]])
+            .args(["-O", "OpenFlow15", "--strict", words[0]])
             .arg(format!("unix:{}", node.openflow.display()))
             .args(&words[1..]),
     };

@@ -16,6 +16,7 @@ fn recorded_packet_ins_say_what_they_said_then() {
         tables: TABLES.iter().map(|&(name, number)| (number, name.to_owned())).collect(),
         free_tables: vec![253],
         tunnels: vec![TUNNEL_PORT],
+        routed: Vec::new(),
         gateway: Some(GATEWAY_PORT),
     };
     let layout = Antrea::default().layout(&switch).unwrap();

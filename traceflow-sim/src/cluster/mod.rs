@@ -184,6 +184,14 @@ impl Cluster {
         }
     }
 
+    /// Whether what is for Pods of the other node is routed by the nodes, and leaves the switch by its gateway port.
+    pub fn is_routed(&self, from: &NodeName, to: &NodeName) -> bool {
+        match (self.node_id(from), self.node_id(to)) {
+            (Some(from), Some(to)) => from != to && self.tunnel_end(from, to).is_none(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn holder(&self, address: IpAddr) -> Option<Holder> {
         self.holders.get(&address).copied()
     }

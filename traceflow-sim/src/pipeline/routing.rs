@@ -37,9 +37,15 @@ pub(super) fn find_exit(passage: &mut Passage<'_>) -> ControlFlow<Outcome> {
             passage.exit = Some(exit);
             let neighbours = matches!(exit, Exit::Pod(_) | Exit::Node) && !from_elsewhere;
             if neighbours {
-                ControlFlow::Continue(())
-            } else {
-                decrement_ttl(passage)
+                return ControlFlow::Continue(());
+            }
+            decrement_ttl(passage)?;
+            // Without a tunnel the node's own kernel is one more router on the way out.
+            match exit {
+                Exit::Peer(node) if passage.cluster.tunnel_end(passage.entering.node, node).is_none() => {
+                    decrement_ttl(passage)
+                }
+                _ => ControlFlow::Continue(()),
             }
         }
         Err(reason) => passage.drop_at(Component::Routing, reason),

@@ -52,3 +52,35 @@ v6 shop: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
 v6 node c: a ForwardedOutOfNetwork
 v6 outside: a ForwardedOutOfNetwork
 ";
+
+/// The same in mode `noEncap`.
+pub(crate) const NO_ENCAP: &str = "\
+v4 near: a Delivered
+v4 web: a Forwarded, b Delivered
+v4 far: a Forwarded, c Delivered
+v4 shop: a Forwarded, c Delivered
+v4 node c: a ForwardedOutOfNetwork
+v4 outside: a ForwardedOutOfNetwork
+v6 near: a Delivered
+v6 web: a Forwarded, b Delivered
+v6 far: a Forwarded, c Delivered
+v6 shop: a Forwarded, c Delivered
+v6 node c: a ForwardedOutOfNetwork
+v6 outside: a ForwardedOutOfNetwork
+";
+
+/// The same in mode `hybrid`.
+pub(crate) const HYBRID: &str = "\
+v4 near: a Delivered
+v4 web: a Forwarded, b Delivered
+v4 far: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
+v4 shop: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
+v4 node c: a ForwardedOutOfNetwork
+v4 outside: a ForwardedOutOfNetwork
+v6 near: a Delivered
+v6 web: a Forwarded, b Delivered
+v6 far: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
+v6 shop: a Forwarded tunnelDstIP=172.18.9.4, c Delivered
+v6 node c: a ForwardedOutOfNetwork
+v6 outside: a ForwardedOutOfNetwork
+";

@@ -99,11 +99,16 @@ fn to_nobody(site: &Site<'_>) -> Vec<Flow> {
 }
 
 fn to_peer(site: &Site<'_>, peer: &Peer) -> Vec<Flow> {
-    let tunnelled = |network: IpNet, priority| {
-        into_tunnel(site, route(priority).destination(network), peer.tunnel_end).goto(Table::L3DecTTL)
+    let led = |network: IpNet, priority| {
+        let flow = route(priority).destination(network);
+        let flow = match peer.is_routed {
+            true => to_mac(flow, site.gateway.mac).load(Mark::TO_GATEWAY),
+            false => into_tunnel(site, flow, peer.tunnel_end),
+        };
+        flow.goto(Table::L3DecTTL)
     };
-    let ranges = peer.routes.ranges.iter().map(|&range| tunnelled(range, NORMAL));
-    let strays = peer.routes.strays.iter().map(|&stray| tunnelled(stray.into(), STRAY));
+    let ranges = peer.routes.ranges.iter().map(|&range| led(range, NORMAL));
+    let strays = peer.routes.strays.iter().map(|&stray| led(stray.into(), STRAY));
     ranges.chain(strays).collect()
 }
 

@@ -244,6 +244,7 @@ fn node(program: Program) -> NodeRealisation {
         addresses: vec![Ipv4Addr::new(192, 168, 77, 102).into()],
         egress_addresses: Vec::new(),
         peers: Vec::new(),
+        routed: Vec::new(),
         gateway: Gateway {
             mac: GATEWAY_MAC,
             addresses: vec![(address(1).into(), "10.10.0.0/24".parse().unwrap())],
