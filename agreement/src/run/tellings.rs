@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use testbed::realisation::NodeRealisation;
 use traceflow_core::Error;
+use traceflow_core::observation::{Action, ComponentInfo};
 use traceflow_core::packet::{Protocol, TcpFlags, Transport};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_core::trace::{Hop, Predictor, Trace, Verdict};
@@ -135,6 +136,7 @@ impl Scene<'_> {
 
 async fn traced(tracer: &Tracer, plan: Arc<Plan>, nodes: &[NodeRealisation]) -> Told {
     match tracer.trace(plan).await {
+        Ok(trace) if trace.finding.is_some() && is_stranded_ack(&trace) => Told::Skipped(OF_A_BARE_ACK),
         // A network that does as the model says has no finding.
         Ok(Trace {
             finding: Some(finding), ..
@@ -145,6 +147,19 @@ async fn traced(tracer: &Tracer, plan: Arc<Plan>, nodes: &[NodeRealisation]) -> 
         Err(Error::Unsupported { .. }) => Told::Skipped("the datapath refuses such a packet"),
         Err(error) => Told::Failed(error.to_string()),
     }
+}
+
+/// Whether a bare ACK was led back to its sender and then not put out: the switch takes it for one of a connection that isn't led
+/// back.
+fn is_stranded_ack(trace: &Trace) -> bool {
+    let Question::Inject { packet, .. } = &trace.plan.question else {
+        return false;
+    };
+    let mut seen = trace.hops.iter().flat_map(|hop| &hop.observations);
+    let led_back = seen.any(|seen| seen.translated_dst_ip == Some(packet.ip.source()));
+    let stranded =
+        seen.any(|seen| seen.action == Action::Dropped && seen.component_info == Some(ComponentInfo::Output));
+    is_bare_ack(&trace.plan) && led_back && stranded
 }
 
 fn predicted(cluster: &Cluster, plan: &Plan, nodes: &[NodeRealisation]) -> Told {
