@@ -20,7 +20,6 @@ use traceflow_core::plan::Plan;
 use traceflow_core::trace::{Prediction, Predictor, Unpredictable};
 use traceflow_core::tracer::Tracer;
 use traceflow_ovs::directory::{NodeDirectory, Rule};
-use traceflow_ovs::layout::Carrier;
 use traceflow_ovs::nodes::NodeSwitch;
 use traceflow_ovs::pipeline::Antrea;
 use traceflow_ovs::unixctl::Unixctl;
@@ -89,7 +88,7 @@ impl World {
         let instance = Instance::new(0);
         let open = |(node, directory): (&NodeSwitch, &Arc<NodeDirectory>)| {
             let pipeline = Antrea {
-                carrier: Carrier::TunnelId,
+                carrier: node.carrier.unwrap_or_default(),
             };
             let settings = Settings {
                 max_idle: MAX_IDLE,
