@@ -24,6 +24,9 @@ struct Arguments {
     /// Seeds mistakes into a healthy network instead, and sees whether traces find them.
     #[arg(long)]
     mutations: bool,
+    /// So many mistakes made at random, instead of the catalogue's.
+    #[arg(long, requires = "mutations")]
+    random: Option<usize>,
     /// Where disagreements are saved, a file each.
     #[arg(long, default_value = "agreement/regressions")]
     save: PathBuf,
@@ -33,7 +36,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.mutations {
-        true => find_mistakes().await,
+        true => find_mistakes(&arguments).await,
         false => compare(&arguments).await,
     };
     match outcome {
@@ -104,12 +107,15 @@ fn save(found: &Disagreement, number: usize, arguments: &Arguments) {
 }
 
 /// Whether all mistakes were found.
-async fn find_mistakes() -> Result<bool, String> {
-    let rows = mutation::run(|row| {
+async fn find_mistakes(arguments: &Arguments) -> Result<bool, String> {
+    let show = |row: &mutation::Row| {
         println!("{row}");
         row.wrong.iter().for_each(|wrong| println!("  {wrong}"));
-    })
-    .await?;
+    };
+    let rows = match arguments.random {
+        Some(count) => mutation::run_random(count, arguments.seed, show).await?,
+        None => mutation::run(show).await?,
+    };
     let changing = rows.iter().filter(|row| row.changed > 0).count();
     let wrong = rows.iter().filter(|row| !row.wrong.is_empty()).count();
     println!(

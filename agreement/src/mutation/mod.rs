@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod edit;
+mod random;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use traceflow_sim::Cluster;
 
 pub use catalogue::{CATALOGUE, Mutation};
 pub use edit::{Edit, mistaken};
+use random::Mistaken;
 
 use crate::case::Asked;
 use crate::story::Story;
@@ -28,8 +30,12 @@ use crate::world::World;
 /// What was seen of one mistake.
 #[derive(Debug)]
 pub struct Row {
-    /// The mistake.
-    pub mutation: Mutation,
+    /// What is wrong.
+    pub name: String,
+    /// On which node: 0 is `n1`.
+    pub node: usize,
+    /// In which table; `group` is none.
+    pub table: String,
     /// How many packets' fate it changes.
     pub changed: usize,
     /// How many of those were traced.
@@ -40,60 +46,108 @@ pub struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Mutation { name, node, table, .. } = self.mutation;
+        let Self { name, node, table, .. } = self;
         write!(f, "n{} {table:<26} {name:<66} {:>4} changed, ", node + 1, self.changed)?;
         write!(f, "{:>2} traced, {} wrong", self.traced, self.wrong.len())
     }
 }
 
-/// Tries every mistake.
+/// Tries every mistake of the catalogue.
 ///
 /// # Errors
 /// What can't be started, or a mistake that isn't one: no flow of the program is meant by it.
 pub async fn run(mut progress: impl FnMut(&Row)) -> Result<Vec<Row>, String> {
-    let cluster = Cluster::from_yaml(CLUSTER).map_err(|error| error.to_string())?;
-    let plans = plans(&cluster)?;
-    let mut world = World::start(Arc::new(cluster), Form::Rootless).map_err(|error| error.to_string())?;
-    let healthy = stories(&world, &plans).await?;
+    let mut bench = Bench::start().await?;
     let mut rows = Vec::new();
     for mutation in CATALOGUE {
-        let program = &world.nodes[mutation.node].program;
+        let program = &bench.world.nodes[mutation.node].program;
         let program = mistaken(program, mutation.table, mutation.words, mutation.edit)
             .ok_or_else(|| format!("no flow is meant by {mutation:?}"))?;
-        let seeded = world.mistake(mutation.node, program);
+        let seeded = bench.world.mistake(mutation.node, program);
         seeded.map_err(|error| format!("{}: {error}", mutation.name))?;
-        let row = one(&world, *mutation, &plans, &healthy).await?;
+        let row = bench
+            .judged(mutation.name.to_owned(), mutation.node, mutation.table.to_owned())
+            .await?;
         progress(&row);
         rows.push(row);
-        world.mend().map_err(|error| error.to_string())?;
     }
-    let left = world.end().await?;
-    if left.is_empty() {
-        return Ok(rows);
-    }
-    Err(format!("left on a switch: {left:?}"))
+    bench.end().await.map(|()| rows)
 }
 
-async fn one(world: &World, mutation: Mutation, plans: &[Arc<Plan>], healthy: &[Story]) -> Result<Row, String> {
-    let mistaken = stories(world, plans).await?;
-    let pairs = healthy.iter().zip(&mistaken).zip(plans);
-    let (changed, same): (Vec<_>, Vec<_>) = pairs.partition(|((before, after), _)| before != after);
-    let asked: Vec<_> = spread(&changed, TRACED).chain(spread(&same, CONTROLS)).collect();
-    let judged = stream::iter(&asked).map(async |((before, after), plan)| {
-        let trace = world.tracer.trace(Arc::clone(plan)).await;
-        match trace {
-            Ok(trace) => judge(&trace, before, after),
-            Err(error) => Some(error.to_string()),
+/// Tries so many mistakes made at random; those that a switch refuses to take are none.
+///
+/// # Errors
+/// What can't be started.
+pub async fn run_random(count: usize, seed: u64, mut progress: impl FnMut(&Row)) -> Result<Vec<Row>, String> {
+    let mut bench = Bench::start().await?;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut rows = Vec::new();
+    while rows.len() < count {
+        let Mistaken {
+            node,
+            table,
+            what,
+            program,
+        } = random::mistaken(&bench.world.nodes, &mut random);
+        if bench.world.mistake(node, program).is_err() {
+            continue;
         }
-    });
-    let judged: Vec<Option<String>> = judged.buffered(TRACED + CONTROLS).collect().await;
-    let wrong: Vec<String> = judged.into_iter().flatten().collect();
-    Ok(Row {
-        mutation,
-        changed: changed.len(),
-        traced: changed.len().min(TRACED),
-        wrong,
-    })
+        let row = bench.judged(what, node, table).await?;
+        progress(&row);
+        rows.push(row);
+    }
+    bench.end().await.map(|()| rows)
+}
+
+/// A healthy network, and what becomes of a fixed set of packets there.
+struct Bench {
+    world: World,
+    plans: Vec<Arc<Plan>>,
+    healthy: Vec<Story>,
+}
+
+impl Bench {
+    async fn start() -> Result<Self, String> {
+        let cluster = Cluster::from_yaml(CLUSTER).map_err(|error| error.to_string())?;
+        let plans = plans(&cluster)?;
+        let world = World::start(Arc::new(cluster), Form::Rootless).map_err(|error| error.to_string())?;
+        let healthy = stories(&world, &plans).await?;
+        Ok(Self { world, plans, healthy })
+    }
+
+    /// What is seen of the mistake that a node has now; it is mended when this returns.
+    async fn judged(&mut self, name: String, node: usize, table: String) -> Result<Row, String> {
+        let mistaken = stories(&self.world, &self.plans).await?;
+        let pairs = self.healthy.iter().zip(&mistaken).zip(&self.plans);
+        let (changed, same): (Vec<_>, Vec<_>) = pairs.partition(|((before, after), _)| before != after);
+        let asked: Vec<_> = spread(&changed, TRACED).chain(spread(&same, CONTROLS)).collect();
+        let judged = stream::iter(&asked).map(async |((before, after), plan)| {
+            let trace = self.world.tracer.trace(Arc::clone(plan)).await;
+            match trace {
+                Ok(trace) => judge(&trace, before, after),
+                Err(error) => Some(error.to_string()),
+            }
+        });
+        let judged: Vec<Option<String>> = judged.buffered(TRACED + CONTROLS).collect().await;
+        let row = Row {
+            name,
+            node,
+            table,
+            changed: changed.len(),
+            traced: changed.len().min(TRACED),
+            wrong: judged.into_iter().flatten().collect(),
+        };
+        self.world.mend().map_err(|error| error.to_string())?;
+        Ok(row)
+    }
+
+    async fn end(self) -> Result<(), String> {
+        let left = self.world.end().await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(format!("left on a switch: {left:?}"))
+    }
 }
 
 /// So many of them, from the beginning to the end.
