@@ -159,5 +159,6 @@ catalogue! {
     1 "Output" [] Add("priority=900,tcp,reg1=0x4 actions=drop"), "a foreign flow drops TCP where it is put out to one Pod";
     1 "Output" [] Add("priority=900,udp,nw_dst=10.2.0.12 actions=output:5"), "a foreign flow puts UDP out to another Pod";
     1 "AntreaPolicyIngressRule" ["conj_id=5,ipv6 "] Replace("controller(reason=no_match,id=62373,userdata=01),", ""), "a rejecting rule drops IPv6";
+    0 "EndpointDNAT" ["nat(dst=[fd00:2::12]:8080)"] Drop, "an IPv6 endpoint's connections are dropped";
     0 "EndpointDNAT" ["controller("] Drop, "a Service without endpoints drops";
 }
