@@ -160,5 +160,6 @@ catalogue! {
     1 "Output" [] Add("priority=900,udp,nw_dst=10.2.0.12 actions=output:5"), "a foreign flow puts UDP out to another Pod";
     1 "AntreaPolicyIngressRule" ["conj_id=5,ipv6 "] Replace("controller(reason=no_match,id=62373,userdata=01),", ""), "a rejecting rule drops IPv6";
     0 "EndpointDNAT" ["nat(dst=[fd00:2::12]:8080)"] Drop, "an IPv6 endpoint's connections are dropped";
+    0 "SNATMark" ["priority=0 "] Replace("goto_table:22", "goto_table:82"), "what passes SNATMark goes to nobody's table";
     0 "EndpointDNAT" ["controller("] Drop, "a Service without endpoints drops";
 }
