@@ -1,4 +1,4 @@
-//! A path in short words, and its details.
+//! A path in short words with its details, to be compared as a whole.
 
 use serde_json::Value;
 use traceflow_core::observation::{Action, Component, ComponentInfo, Observation};
@@ -26,28 +26,49 @@ fn word(seen: &Observation) -> &'static str {
     }
 }
 
-/// What each node did.
-pub(crate) fn words(hops: &[Hop]) -> String {
+/// The details that Antrea's tests compare, and the tunnel's other end. Of what an observation bears beside them, TTL, reason and
+/// MAC addresses, their cases know nothing.
+const DETAILS: [&str; 10] = [
+    "pod",
+    "srcPodIP",
+    "translatedDstIP",
+    "translatedSrcIP",
+    "networkPolicy",
+    "networkPolicyRule",
+    "egress",
+    "egressIP",
+    "egressNode",
+    "tunnelDstIP",
+];
+
+/// What each node did, as a row of a table says it: each observation in a short word, and every detail of it that is known.
+pub(crate) type Told = &'static [(&'static str, &'static [&'static str])];
+
+// The same in most rows.
+pub(crate) const GUARDED: &str = "guard srcPodIP=10.244.0.2";
+pub(crate) const GUARDED_V6: &str = "guard srcPodIP=fd00:10:244::2";
+pub(crate) const ALLOWED: &str = "egress-rule networkPolicy=K8sNetworkPolicy:default/allow-all-egress";
+pub(crate) const TUNNELLED: &str = "forwarded tunnelDstIP=172.18.0.3";
+
+/// A row, a line for each node: `node1: guard srcPodIP=10.244.0.2, forwarded`.
+pub(crate) fn as_text(expected: Told) -> String {
+    let of_node = |(node, seen): &(&str, &[&str])| format!("{node}: {}\n", seen.join(", "));
+    expected.iter().map(of_node).collect()
+}
+
+/// The same of what was told.
+pub(crate) fn told(hops: &[Hop]) -> String {
     let of_hop = |hop: &Hop| {
-        let words: Vec<&str> = hop.observations.iter().map(word).collect();
-        format!("{} {}", hop.node, words.join(" "))
+        let seen: Vec<String> = hop.observations.iter().map(with_details).collect();
+        format!("{}: {}\n", hop.node, seen.join(", "))
     };
-    hops.iter().map(of_hop).collect::<Vec<_>>().join(", ")
+    hops.iter().map(of_hop).collect()
 }
 
-/// What each observation knows, as `field=value` in the order of the fields' names, a line each.
-pub(crate) fn details_of(hops: &[Hop]) -> String {
-    let observations = hops.iter().flat_map(|hop| &hop.observations);
-    observations.map(|seen| line(seen) + "\n").collect()
-}
-
-fn line(seen: &Observation) -> String {
+fn with_details(seen: &Observation) -> String {
     let Value::Object(fields) = serde_json::to_value(ObservationStatus::from(seen)).unwrap() else {
         unreachable!("an observation is an object")
     };
-    let field = |(name, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{name}={text}"),
-        other => format!("{name}={other}"),
-    };
-    fields.iter().map(field).collect::<Vec<_>>().join(" ")
+    let detail = |name: &&str| Some(format!(" {name}={}", fields.get(*name)?.as_str()?));
+    word(seen).to_owned() + &DETAILS.iter().filter_map(detail).collect::<String>()
 }
