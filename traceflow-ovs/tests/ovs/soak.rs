@@ -277,7 +277,9 @@ impl Tally {
         if right.contains(&answer) {
             return Ok(());
         }
-        if right.iter().any(|right| answer.agrees(right)) && last > first && !answer.isolating.is_empty() {
+        // The policies of another moment may be none, if there was one when none isolated the Pod.
+        let names_fit = !answer.isolating.is_empty() || right.iter().any(|right| right.isolating.is_empty());
+        if right.iter().any(|right| answer.agrees(right)) && last > first && names_fit {
             self.named_late += 1;
             return Ok(());
         }
