@@ -1,9 +1,11 @@
 //! The CNI's flows of the tables in which packets leave, kept as the switch tells of every change.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use traceflow_openflow::Port;
+use traceflow_openflow::matching::Match;
 use traceflow_openflow::message::{
     FlowEntry, FlowEvent, FlowFlags, FlowUpdate, MonitorCommand, MonitorFlags, MonitorRequest, MonitoredFlow,
     Statistics,
@@ -22,7 +24,9 @@ pub(crate) struct Mirror(Mutex<Image>);
 struct Image {
     tables: Vec<Table>,
     /// By table, the highest priority first.
-    flows: Vec<FlowEntry>,
+    flows: BTreeMap<(u8, Reverse<u16>), HashMap<Match, FlowEntry>>,
+    /// How many there are.
+    count: usize,
     /// Too much happens, so that nothing is told for a while.
     paused: bool,
 }
@@ -71,7 +75,7 @@ fn bare(monitor: u32, table: u8, command: MonitorCommand) -> MonitorRequest {
         flags: MonitorFlags::default(),
         table,
         command,
-        matching: Default::default(),
+        matching: Match::new(),
     }
 }
 
@@ -110,8 +114,8 @@ impl Mirror {
         if !image.knows(table) {
             return None;
         }
-        let begin = image.flows.partition_point(|flow| flow.table < table);
-        let flows = image.flows[begin..].iter().take_while(|flow| flow.table == table);
+        let flows = image.flows.range((table, Reverse(u16::MAX))..=(table, Reverse(0)));
+        let flows = flows.flat_map(|(_, flows)| flows.values());
         Some(beneath::deeds_in_order(flows, evidence))
     }
 
@@ -141,19 +145,27 @@ impl Image {
         if flow.cookie & mask == cookie || !self.tables.iter().any(|table| table.number == flow.table) {
             return;
         }
-        let place = |flow: &FlowEntry| (flow.table, Reverse(flow.priority));
-        let here = (flow.table, Reverse(flow.priority));
-        let begin = self.flows.partition_point(|other| place(other) < here);
-        let equals = self.flows[begin..].iter().take_while(|other| place(other) == here);
-        let known = equals.into_iter().position(|other| other.matching == flow.matching);
-        match (known.map(|index| begin + index), flow.event == FlowEvent::Removed) {
-            (Some(index), true) => drop(self.flows.remove(index)),
-            (Some(index), false) => self.flows[index].instructions.clone_from(&flow.instructions),
-            (None, true) => {}
-            (None, false) => self.flows.insert(begin, entry(flow)),
+        let here = self.flows.entry((flow.table, Reverse(flow.priority))).or_default();
+        let before = match flow.event {
+            FlowEvent::Removed => here.remove(&flow.matching),
+            _ => here.insert(flow.matching.clone(), entry(flow)),
+        };
+        match (before.is_some(), flow.event == FlowEvent::Removed) {
+            (true, true) => self.count -= 1,
+            (false, false) => self.count += 1,
+            _ => {}
+        }
+        if self.count > MOST_FLOWS {
+            // Packet by packet the switch is asked for them then.
+            self.flows.clear();
+            self.count = 0;
+            self.tables.clear();
         }
     }
 }
+
+/// So many flows are remembered: more than a switch has ports, whatever it says.
+const MOST_FLOWS: usize = 100_000;
 
 fn entry(flow: &MonitoredFlow) -> FlowEntry {
     FlowEntry {
@@ -175,7 +187,6 @@ mod tests {
     use traceflow_openflow::action::Action;
     use traceflow_openflow::field::Field;
     use traceflow_openflow::instruction::Instruction;
-    use traceflow_openflow::matching::Match;
 
     use super::*;
 
@@ -212,7 +223,10 @@ mod tests {
                 actions[0].to_string(),
             )
         };
-        image.flows.iter().map(of).collect()
+        let mut known: Vec<_> = image.flows.values().flat_map(HashMap::values).map(of).collect();
+        // Those of one priority stand in no order.
+        known.sort_by_key(|(priority, register, _)| (Reverse(*priority), *register));
+        known
     }
 
     fn begun() -> Mirror {
@@ -232,7 +246,7 @@ mod tests {
         let output = |port: u32| format!("output:{port}");
         assert_eq!(
             known(&begun()),
-            [(210, 5, output(5)), (200, 6, output(6)), (200, 4, output(4))]
+            [(210, 5, output(5)), (200, 4, output(4)), (200, 6, output(6))]
         );
     }
 
@@ -249,7 +263,7 @@ mod tests {
         let output = |port: u32| format!("output:{port}");
         assert_eq!(
             known(&mirror),
-            [(200, 6, output(9)), (200, 4, output(8)), (1, 6, output(1))]
+            [(200, 4, output(8)), (200, 6, output(9)), (1, 6, output(1))]
         );
     }
 
@@ -288,5 +302,15 @@ mod tests {
         assert!(is_known(&mirror));
         assert_eq!(mirror.forget(), [1]);
         assert!(!is_known(&mirror));
+    }
+
+    #[test]
+    fn a_switch_that_tells_of_flows_without_end_fills_no_memory() {
+        let mirror = begun();
+        for number in 0..=MOST_FLOWS as u128 {
+            mirror.change(&[update(FlowEvent::Added, 7, number, 1)]);
+        }
+        assert_eq!(known(&mirror).len(), 0);
+        assert!(!mirror.lock().knows(TABLE));
     }
 }
