@@ -45,7 +45,7 @@ impl Switch {
                 // The ports that Antrea takes.
                 layout: Antrea::default()
                     .description()
-                    .layout_if_complete(vec![1], Some(2))
+                    .layout_if_complete(vec![1], Some(2), Vec::new())
                     .map_err(unusable)?,
                 directory: Box::new(NoNames),
             });
@@ -54,7 +54,7 @@ impl Switch {
         let cluster = Cluster::from_paths(&args.cluster)?;
         Ok(Self {
             layout: pipeline
-                .layout_if_complete(node.tunnels.clone(), node.gateway)
+                .layout_if_complete(node.tunnels.clone(), node.gateway, node.routed.clone())
                 .map_err(unusable)?,
             directory: Box::new(switches::directory(&node, &Arc::new(cluster))),
         })

@@ -89,6 +89,9 @@ pub struct DetourDescription {
 
 impl Pipeline for Description {
     fn layout(&self, switch: &Switch) -> Result<Layout, PipelineError> {
+        if !switch.routed.is_empty() && self.carrier != Carrier::Dscp {
+            return Err(PipelineError::NoTunnelId);
+        }
         let stages = self.stages(switch)?;
         let exits = self.exits(switch, &stages)?;
         Ok(Layout {
@@ -122,7 +125,12 @@ impl Description {
     ///
     /// # Errors
     /// [`PipelineError`], if the pipeline itself is not in order.
-    pub fn layout_if_complete(&self, tunnels: Vec<u32>, gateway: Option<u32>) -> Result<Layout, PipelineError> {
+    pub fn layout_if_complete(
+        &self,
+        tunnels: Vec<u32>,
+        gateway: Option<u32>,
+        routed: Vec<IpNet>,
+    ) -> Result<Layout, PipelineError> {
         let mut tables: BTreeMap<u8, String> = BTreeMap::new();
         let used = || {
             let exits = self.exits.iter().map(|exit| &exit.table);
@@ -143,7 +151,7 @@ impl Description {
             }
         }
         self.layout(&Switch {
-            routed: Vec::new(),
+            routed,
             free_tables: (0..=u8::MAX)
                 .rev()
                 .filter(|number| !tables.contains_key(number))
@@ -195,8 +203,7 @@ impl Description {
             let matching = all_of(&exit.when);
             match (exit.kind, self.registers.output_port) {
                 (ExitKind::Port, Some(output)) => {
-                    let routes = routes(switch, output).filter(|_| self.carrier == Carrier::Dscp);
-                    let routes = routes.map(|route| Exit {
+                    let routes = routes(switch, output).map(|route| Exit {
                         kind: ExitKind::Route,
                         ..of(routed(matching.clone(), route))
                     });
@@ -268,7 +275,7 @@ impl TableName {
     }
 }
 
-/// What leaves for a Pod of another node without a tunnel. That goes on only where the mark can go with it.
+/// What leaves for a Pod of another node without a tunnel.
 fn routes(switch: &Switch, output: Subfield) -> impl Iterator<Item = (Condition, IpNet)> {
     let gateway = switch.gateway.map(|value| Condition { bits: output, value });
     gateway

@@ -7,10 +7,10 @@ mod file;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ipnet::IpNet;
+
 pub use antrea::Antrea;
 pub use description::{Description, DetourDescription, ExitDescription, StageDescription, TableName};
-
-use ipnet::IpNet;
 
 use crate::layout::{Carrier, Layout};
 
@@ -75,6 +75,11 @@ pub enum PipelineError {
     /// The table that was to be ours has flows of somebody else.
     #[error("table {0} was to be the tracer's own, and it has flows already")]
     TableTaken(u8),
+    /// Packets that are routed to other nodes pass no tunnel.
+    #[error(
+        "what is routed to other nodes passes no tunnel whose id could bear a mark; let marks travel in the DSCP (`carrier: dscp`)"
+    )]
+    NoTunnelId,
     /// More stages, exits or the like than there is room for.
     #[error("the pipeline has {count} {what}, and there is room for {room}")]
     TooMany {
@@ -109,6 +114,16 @@ fn shortened(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_routed_needs_marks_in_the_dscp() {
+        let switch = Switch {
+            routed: vec!["10.244.0.0/16".parse().unwrap()],
+            ..Switch::default()
+        };
+        let error = Antrea::default().layout(&switch).unwrap_err();
+        assert_eq!(error, PipelineError::NoTunnelId);
+    }
 
     #[test]
     fn tables_without_names_are_not_listed() {
