@@ -8,7 +8,7 @@
 //! - A Service that is local to nodes, and has endpoints on others only, drops; without any endpoint it rejects.
 //! - A packet to an address of the node's own range that nobody has gets no port to leave by, whatever MAC address it is
 //!   sent to, and is dropped in `Output`.
-//! - A Pod can't be kept from itself, and takes what its own node sends.
+//! - A Pod takes what comes from itself and from its own node; where a Service leads it back to itself, it is judged on its way out.
 //! - What an Egress applies to whose address no node has is dropped in `EgressMark`.
 //! - Of Antrea's policies with the same tier and priority, the first by kind, namespace and name is asked first.
 //! - Where several rules of Kubernetes policies allow a packet, that of the first policy by namespace and name is hit, and of its rules the first.
