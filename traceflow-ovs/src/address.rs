@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::socket::Socket;
+
 /// The address of a socket as Open vSwitch writes it: `unix:/run/openvswitch/br-int.mgmt` or `tcp:192.0.2.1:6653`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -35,11 +37,14 @@ impl Address {
     /// What the system says: nobody listens there, no route, no such name.
     pub async fn connect(&self) -> io::Result<Stream> {
         match self {
-            Self::Unix(path) => Ok(Stream::new(UnixStream::connect(path).await?)),
+            Self::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                Ok(Stream::new(Socket::unix(stream.into_std()?)?))
+            }
             Self::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::new(stream))
+                Ok(Stream::new(Socket::tcp(stream.into_std()?)?))
             }
         }
     }

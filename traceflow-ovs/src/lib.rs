@@ -90,6 +90,7 @@ mod punt;
 mod read;
 mod settings;
 mod settling;
+mod socket;
 mod sweep;
 mod switch;
 mod tables;

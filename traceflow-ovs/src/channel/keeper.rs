@@ -131,7 +131,7 @@ impl Keeper {
             writer,
             connection: Connection::new(Config::default(), std::time::Instant::now()),
             outgoing: Vec::new(),
-            incoming: Vec::with_capacity(CHUNK),
+            incoming: vec![0; CHUNK].into(),
             calls: Calls::default(),
         };
         let lost = match line.greet(&self.opening).await {

@@ -4,6 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Connection, Event};
@@ -24,8 +25,8 @@ pub(super) struct Line {
     pub(super) connection: Connection,
     /// What the socket hasn't taken yet.
     pub(super) outgoing: Vec<u8>,
-    /// What was read last; kept for its memory.
-    pub(super) incoming: Vec<u8>,
+    /// Where what comes is read to.
+    pub(super) incoming: Box<[u8]>,
     pub(super) calls: Calls,
 }
 
@@ -86,23 +87,39 @@ impl Line {
 
     pub(super) async fn serve(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>, opening: &Opening) -> Lost {
         loop {
-            if let Err(lost) = self.hand_out(opening) {
-                return lost;
+            let heard = match self.hand_out(opening) {
+                Ok(heard) => heard,
+                Err(lost) => return lost,
+            };
+            self.collect();
+            if !self.outgoing.is_empty() {
+                if heard > 1 {
+                    // Those who have heard something have their turn first, and what they want next goes with this.
+                    yield_now().await;
+                    self.take_waiting(requests);
+                }
+                if let Err(error) = self.write_now().await {
+                    return error.into();
+                }
             }
             tokio::select! {
                 request = requests.recv() => {
                     let Some(request) = request else { return self.flush().await };
                     self.take(request);
-                    for _ in 1..BATCH {
-                        let Ok(request) = requests.try_recv() else { break };
-                        self.take(request);
-                    }
+                    self.take_waiting(requests);
                     if let Err(error) = self.write_now().await {
                         return error.into();
                     }
                 }
                 turned = self.turn() => if let Err(lost) = turned { return lost },
             }
+        }
+    }
+
+    fn take_waiting(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>) {
+        for _ in 1..BATCH {
+            let Ok(request) = requests.try_recv() else { break };
+            self.take(request);
         }
     }
 
@@ -152,13 +169,13 @@ impl Line {
         self.collect();
         let due = self.connection.poll_timeout();
         let due = due.map_or_else(|| Instant::now() + LONGEST_PAUSE, Instant::from_std);
-        self.incoming.clear();
         tokio::select! {
-            read = self.reader.read_buf(&mut self.incoming) => {
-                if read? == 0 {
+            read = self.reader.read(&mut self.incoming) => {
+                let read = read?;
+                if read == 0 {
                     return Err(Lost::Eof);
                 }
-                self.connection.handle_bytes(&self.incoming, std::time::Instant::now());
+                self.connection.handle_bytes(&self.incoming[..read], std::time::Instant::now());
             }
             written = self.writer.write(&self.outgoing), if !self.outgoing.is_empty() => {
                 self.outgoing.drain(..written?);
@@ -195,8 +212,11 @@ impl Line {
         self.connection.poll_transmit_into(&mut self.outgoing);
     }
 
-    fn hand_out(&mut self, opening: &Opening) -> Result<(), Lost> {
+    /// Returns how much there was.
+    fn hand_out(&mut self, opening: &Opening) -> Result<usize, Lost> {
+        let mut count = 0;
         while let Some(event) = self.connection.poll_event() {
+            count += 1;
             match event {
                 Event::Message(Message::PacketIn2(packet_in)) => self.post(&(opening.ears)(Said::Packet(packet_in))),
                 Event::Message(Message::FlowRemoved(flow)) => self.post(&(opening.ears)(Said::Gone(flow))),
@@ -217,7 +237,7 @@ impl Line {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(count)
     }
 }
 
