@@ -1,7 +1,7 @@
 //! The connection tracking entries that an injected packet leaves, and how they are forgotten: each by its whole tuple,
 //! which the switch finds at once.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -128,8 +128,11 @@ impl Connection {
                 why: "Open vSwitch 3.1 would abort if it were told to forget an ICMPv6 entry".into(),
             },
         };
+        let mut tuple = String::with_capacity(USUAL_TEXT);
+        // A string takes whatever is written to it.
+        let _ = write!(tuple, "{self}");
         let what = Changed::Connection {
-            tuple: self.to_string().into(),
+            tuple: tuple.into(),
             zone: Some(zone),
         };
         Some(Change { what, fate })
@@ -145,6 +148,9 @@ impl Connection {
         IpFamily::of(self.source)
     }
 }
+
+/// How long the text of an IPv4 connection is at most: TCP or SCTP, two addresses, two ports.
+const USUAL_TEXT: usize = 52;
 
 /// `TCP 10.0.0.1:40000 -> 10.0.0.2:80`
 impl fmt::Display for Connection {
@@ -215,20 +221,18 @@ impl Footprint {
             return Self::default();
         };
         let zone = evidence.zone().unwrap_or(first_zone);
-        let mut entries = vec![(here, zone)];
         // Behind a second zone, the first one still has the connection as it was before.
-        entries.extend(
-            begun
-                .map(|begun| (begun, first_zone))
-                .filter(|entry| *entry != (here, zone)),
-        );
-        let changes = entries.iter().filter(|_| evidence.commits_connection());
+        let before = begun
+            .map(|begun| (begun, first_zone))
+            .filter(|entry| *entry != (here, zone));
+        let entries = || [Some((here, zone)), before].into_iter().flatten();
+        let commits = evidence.commits_connection();
         Self {
-            changes: changes.filter_map(|(entry, zone)| entry.change_in(*zone)).collect(),
-            messages: entries
-                .iter()
-                .filter_map(|(entry, zone)| entry.forgotten_in(*zone))
+            changes: entries()
+                .filter(|_| commits)
+                .filter_map(|(entry, zone)| entry.change_in(zone))
                 .collect(),
+            messages: entries().filter_map(|(entry, zone)| entry.forgotten_in(zone)).collect(),
         }
     }
 }

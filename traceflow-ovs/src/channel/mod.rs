@@ -129,6 +129,9 @@ impl Channel {
 
     /// Waits a little for the connection; the number is another after every loss of it.
     pub(crate) async fn up(&self) -> Result<u64, DatapathError> {
+        if let Ok(number) = self.number() {
+            return Ok(number);
+        }
         let mut link = self.link.clone();
         let now = Instant::now();
         let down_since = match &*link.borrow_and_update() {
@@ -157,22 +160,24 @@ impl Channel {
     /// Waits a little for the connection and posts messages; once more, if the connection was lost in that very moment.
     pub(crate) async fn post_when_up(&self, messages: Vec<Message>) -> Result<(), DatapathError> {
         self.up().await?;
-        match self.post(messages.clone()) {
-            Err(DatapathError::Unavailable(_)) => {
-                self.up().await?;
-                self.post(messages)
-            }
-            posted => posted,
+        if self.number().is_err() {
+            self.up().await?;
         }
+        self.post(messages)
     }
 
     /// Sends messages that have no reply; they take effect in their order and before whatever is sent later.
     pub(crate) fn post(&self, messages: Vec<Message>) -> Result<(), DatapathError> {
-        match &*self.link.borrow() {
-            Link::Up(_) => {}
-            Link::Down(reason, _) | Link::Gone(reason) => return Err(DatapathError::Unavailable(reason.clone())),
-        }
+        self.number()?;
         self.requests.send(Request::Post(messages)).map_err(|_| closed())
+    }
+
+    /// The number of the connection that is there now.
+    fn number(&self) -> Result<u64, DatapathError> {
+        match &*self.link.borrow() {
+            Link::Up(number) => Ok(*number),
+            Link::Down(reason, _) | Link::Gone(reason) => Err(DatapathError::Unavailable(reason.clone())),
+        }
     }
 
     /// Sends messages that have no reply, and waits until the switch has carried them out.
