@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use futures_util::future::{self, AbortHandle, Abortable, Aborted};
+use futures_util::future::{self, AbortHandle, Abortable};
 use futures_util::stream::{self, FuturesUnordered, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -282,7 +282,7 @@ struct Driver {
     predictor: Option<Arc<dyn Predictor>>,
     datapaths: BTreeMap<NodeName, Arc<dyn Datapath>>,
     reports: SelectAll<BoxStream<'static, (NodeName, Option<Report>)>>,
-    running: FuturesUnordered<BoxFuture<'static, Result<Done, Aborted>>>,
+    running: FuturesUnordered<Abortable<BoxFuture<'static, Done>>>,
     aborts: HashMap<OrderId, AbortHandle>,
     callers: HashMap<TraceId, Caller>,
     closers: Vec<oneshot::Sender<Result<(), Error>>>,
@@ -326,7 +326,8 @@ impl Driver {
                     callable = call.is_some();
                     self.handle_call(call);
                 }
-                Some(done) = self.running.next() => self.handle_done(done),
+                // What was aborted was superseded; nobody waits for it.
+                Some(done) = self.running.next() => if let Ok(done) = done { self.handle_done(done) },
                 Some((node, report)) = self.reports.next() => self.handle_word(&node, report),
                 () = sleep_until(due) => self.sessions.handle_timeout(now()),
             }
@@ -372,11 +373,8 @@ impl Driver {
         self.sessions.handle_gone(node, now());
     }
 
-    fn handle_done(&mut self, done: Result<Done, Aborted>) {
-        // What was aborted was superseded; nobody waits for it.
-        let Ok(Done { order, command, result }) = done else {
-            return;
-        };
+    fn handle_done(&mut self, done: Done) {
+        let Done { order, command, result } = done;
         self.aborts.remove(&order);
         let Command { node, task } = &command;
         let span = self.span(task);
@@ -413,10 +411,17 @@ impl Driver {
             let Some(datapath) = self.datapaths.get(&order.command.node) else {
                 continue;
             };
-            let (abort, registration) = AbortHandle::new_pair();
-            self.aborts.insert(order.id, abort);
-            let done = carry_out(datapath.clone(), order);
-            self.running.push(Box::pin(Abortable::new(done, registration)));
+            let id = order.id;
+            let mut done = carry_out(datapath.clone(), order).boxed();
+            // Most calls are over at once; only who waits is to be waited for.
+            match done.as_mut().now_or_never() {
+                Some(done) => self.handle_done(done),
+                None => {
+                    let (abort, registration) = AbortHandle::new_pair();
+                    self.aborts.insert(id, abort);
+                    self.running.push(Abortable::new(done, registration));
+                }
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! The one place where a trace is refused, and its nodes are chosen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::nodes::Nodes;
 use super::single::start;
 use super::work::gone;
-use super::{Request, Scope, Watch, Watched};
+use super::{Reach, Request, Scope, Watch, Watched};
 use crate::datapath::{Capabilities, DatapathError};
 use crate::error::Error;
 use crate::inventory::{Inventory, Owner};
@@ -13,40 +14,91 @@ use crate::names::NodeName;
 use crate::packet::{IpFamily, Protocol};
 use crate::plan::{Plan, Question};
 
+/// What a trace takes of the nodes that watch for it: traces of one kind have one [`Reach`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    family: IpFamily,
+    protocol: Option<Protocol>,
+    way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    Injected,
+    Live { dropped_only: bool },
+}
+
+impl Kind {
+    fn of(plan: &Plan) -> Self {
+        match &plan.question {
+            Question::Inject { packet, .. } => Self {
+                family: IpFamily::of(packet.ip.source()),
+                protocol: Some(packet.protocol()),
+                way: Way::Injected,
+            },
+            Question::Live { matching, dropped_only } => Self {
+                family: matching.family,
+                protocol: matching.protocol,
+                way: Way::Live {
+                    dropped_only: *dropped_only,
+                },
+            },
+        }
+    }
+}
+
+/// The reach of each kind of trace that there was. What a datapath can do doesn't change.
+pub(super) type Reaches = HashMap<Kind, Arc<Reach>>;
+
 /// The nodes that the trace will watch, unless its first node can't do what it takes.
-pub(super) fn admit(request: &Request, nodes: &Nodes, inventory: &dyn Inventory) -> Result<Scope, Error> {
+pub(super) fn admit(
+    request: &Request,
+    nodes: &Nodes,
+    inventory: &dyn Inventory,
+    reaches: &mut Reaches,
+) -> Result<Scope, Error> {
     let plan = &*request.plan;
+    let kind = Kind::of(plan);
     if let Some(start) = start(plan) {
         let capabilities = nodes.capabilities(start).ok_or_else(|| no_datapath(start))?;
         refuse_if_gone(start, nodes)?;
-        refuse_if_missing(start, missing_at_start(capabilities, plan))?;
+        refuse_if_missing(start, missing_at_start(capabilities, kind))?;
     }
-    let wanted = wanted(request, inventory);
-    let mut scope = Scope::default();
+    let reach = reaches.entry(kind).or_insert_with(|| Arc::new(reach(kind, nodes)));
+    let mut watched = match wanted(request, inventory) {
+        Some(wanted) => wanted.iter().filter_map(|node| reach.find(node)).cloned().collect(),
+        None => Vec::new(),
+    };
+    if watched.is_empty() {
+        // Nothing is known of the way, or nobody there can watch.
+        watched.clone_from(&reach.within);
+    }
+    let reach = Arc::clone(reach);
+    let scope = Scope { watched, reach };
+    refuse_if_nobody(nodes, kind, &scope)?;
+    Ok(scope)
+}
+
+fn reach(kind: Kind, nodes: &Nodes) -> Reach {
+    let mut reach = Reach::default();
     for (node, capabilities) in nodes.all() {
-        let watched = Watched {
-            node: node.clone(),
-            standing: capabilities.standing_watch && matches!(plan.question, Question::Inject { .. }),
-        };
-        if !missing_anywhere(capabilities, plan).is_empty() {
-            scope.out_of_reach.insert(node.clone());
-        } else if wanted.as_ref().is_none_or(|wanted| wanted.contains(node)) {
-            scope.watched.push(watched);
+        if missing_anywhere(capabilities, kind).is_empty() {
+            reach.within.push(Watched {
+                node: node.clone(),
+                standing: capabilities.standing_watch && kind.way == Way::Injected,
+            });
         } else {
-            scope.reserve.push(watched);
+            reach.beyond.insert(node.clone());
         }
     }
-    let without_datapath = inventory
-        .nodes()
-        .into_iter()
-        .filter(|node| nodes.capabilities(node).is_none());
-    scope.out_of_reach.extend(without_datapath);
-    if scope.watched.is_empty() {
-        // Nothing is known of the way, or nobody there can watch.
-        scope.watched = std::mem::take(&mut scope.reserve);
+    reach
+}
+
+impl Reach {
+    pub(super) fn find(&self, node: &NodeName) -> Option<&Watched> {
+        let place = self.within.binary_search_by(|watched| watched.node.cmp(node));
+        place.ok().map(|place| &self.within[place])
     }
-    refuse_if_nobody(nodes, plan, &scope)?;
-    Ok(scope)
 }
 
 /// The nodes that the packet should pass, and those where it ends if the network decides otherwise than predicted: where
@@ -101,36 +153,36 @@ fn refuse_if_missing(node: &NodeName, missing: Vec<String>) -> Result<(), Error>
 }
 
 /// Without a first node any node will do, but one there must be.
-fn refuse_if_nobody(nodes: &Nodes, plan: &Plan, scope: &Scope) -> Result<(), Error> {
+fn refuse_if_nobody(nodes: &Nodes, kind: Kind, scope: &Scope) -> Result<(), Error> {
     if !scope.watched.is_empty() {
         return Ok(());
     }
     match nodes.all().next() {
-        Some((node, capabilities)) => refuse_if_missing(node, missing_anywhere(capabilities, plan)),
+        Some((node, capabilities)) => refuse_if_missing(node, missing_anywhere(capabilities, kind)),
         None => Err(no_datapath(&NodeName::from("any"))),
     }
 }
 
-fn missing_at_start(capabilities: &Capabilities, plan: &Plan) -> Vec<String> {
+fn missing_at_start(capabilities: &Capabilities, kind: Kind) -> Vec<String> {
     let mut missing = Vec::new();
-    if matches!(plan.question, Question::Inject { .. }) && !capabilities.inject {
+    if kind.way == Way::Injected && !capabilities.inject {
         missing.push("inject packets".to_owned());
     }
-    missing.extend(missing_anywhere(capabilities, plan));
+    missing.extend(missing_anywhere(capabilities, kind));
     missing
 }
 
 /// What the datapath lacks to watch the packet pass, as verb phrases.
-fn missing_anywhere(capabilities: &Capabilities, plan: &Plan) -> Vec<String> {
+fn missing_anywhere(capabilities: &Capabilities, kind: Kind) -> Vec<String> {
     let mut missing = Vec::new();
-    if let Question::Live { dropped_only, .. } = plan.question {
+    if let Way::Live { dropped_only } = kind.way {
         if !capabilities.live {
             missing.push("follow real traffic".to_owned());
         } else if dropped_only && !capabilities.dropped_only {
             missing.push("follow only traffic that is dropped".to_owned());
         }
     }
-    let (family, protocol) = headers(plan);
+    let Kind { family, protocol, .. } = kind;
     if !capabilities.handles_family(family) {
         missing.push(format!("handle {family}"));
     }
@@ -141,11 +193,4 @@ fn missing_anywhere(capabilities: &Capabilities, plan: &Plan) -> Vec<String> {
         missing.push("tell traced packets from others (it has no marks)".to_owned());
     }
     missing
-}
-
-fn headers(plan: &Plan) -> (IpFamily, Option<Protocol>) {
-    match &plan.question {
-        Question::Inject { packet, .. } => (IpFamily::of(packet.ip.source()), Some(packet.protocol())),
-        Question::Live { matching, .. } => (matching.family, matching.protocol),
-    }
 }

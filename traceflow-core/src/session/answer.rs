@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::listening::best;
+use super::listening::best_number;
 use super::single::Setup;
 use super::work::{Removal, Stage, Work};
 use crate::names::NodeName;
@@ -24,38 +24,53 @@ pub(super) struct Findings<'a> {
     pub(super) lifetime: Duration,
     pub(super) work: &'a BTreeMap<NodeName, Work>,
     pub(super) removals: &'a BTreeMap<NodeName, Removal>,
-    pub(super) attempts: &'a [Attempt],
+    pub(super) attempts: Vec<Attempt>,
     pub(super) troubles: &'a Troubles,
     pub(super) seen: &'a BTreeSet<NodeName>,
     pub(super) matched: Option<u64>,
 }
 
-pub(super) fn answer(findings: Findings<'_>) -> Trace {
-    let nothing = Attempt::new(None);
-    let best = best(findings.attempts).unwrap_or(&nothing);
-    let path = best.path();
-    let not_watched = not_watched(&findings);
-    let verdict = verdict(&findings, path, &not_watched);
+impl Findings<'_> {
+    /// The nodes where the packet could have been without anybody's knowledge.
+    fn not_watched(&self) -> BTreeSet<NodeName> {
+        let reach = &self.setup.scope.reach;
+        let without_datapath = self.setup.inventory.nodes();
+        let without_datapath = without_datapath.iter().filter(|node| reach.find(node).is_none());
+        let idle = |node: &&NodeName| {
+            let stage = self.work.get(*node).map(|work| work.stage);
+            matches!(stage, None | Some(Stage::Bystander | Stage::LeftOut))
+        };
+        let idle = reach.within.iter().map(|watched| &watched.node).filter(idle);
+        let never = reach.beyond.iter().chain(without_datapath).chain(idle);
+        never.filter(|node| !self.seen.contains(*node)).cloned().collect()
+    }
+}
+
+pub(super) fn answer(mut findings: Findings<'_>) -> Trace {
+    let number = best_number(&findings.attempts);
+    let path = number.map_or_else(Path::default, |number| findings.attempts[number].take_path());
+    let best = number.map(|number| &findings.attempts[number]);
     let live = matches!(findings.setup.plan.question, Question::Live { .. });
-    let captured = best.captured().and_then(|sighting| sighting.packet.clone());
+    let captured = best.filter(|_| live).and_then(|best| best.captured(&path));
+    let verdict = verdict(&findings, &path);
     let mut trace = Trace {
         plan: findings.setup.plan.clone(),
         mode: if live { Mode::Live } else { Mode::Injected },
-        hops: path.hops.clone(),
-        unseen: predicted_but_unseen(&findings, path, &verdict),
+        unseen: predicted_but_unseen(&findings, &path, &verdict),
         finding: None,
         verdict,
-        captured: captured.filter(|_| live),
-        established: best.established(),
+        captured: captured.and_then(|sighting| sighting.packet.clone()),
+        established: best.is_some_and(Attempt::established),
         attempts: if live { 0 } else { findings.attempts.len() as u8 },
         receipt: receipt(&findings),
-        notes: notes(&findings, best, &not_watched),
+        notes: notes(&findings, best, &path),
+        hops: path.hops,
     };
-    trace.finding = finding(&findings, &trace, &not_watched);
+    trace.finding = finding(&findings, &trace);
     trace
 }
 
-fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName>) -> Verdict {
+fn verdict(findings: &Findings<'_>, path: &Path) -> Verdict {
     if let Some(verdict) = ending(&path.hops).filter(|_| path.has_end()) {
         return verdict;
     }
@@ -71,7 +86,7 @@ fn verdict(findings: &Findings<'_>, path: &Path, not_watched: &BTreeSet<NodeName
         live: matches!(findings.setup.plan.question, Question::Live { .. }),
         dropped_only: dropped_only(findings),
         matched,
-        not_watched,
+        not_watched: &findings.not_watched(),
         troubles: &troubles,
         prediction: prediction.filter(|prediction| !chose_otherwise(prediction, &path.hops)),
     })))
@@ -103,29 +118,18 @@ fn predicted_but_unseen(findings: &Findings<'_>, path: &Path, verdict: &Verdict)
 
 /// Where the Service chose another endpoint than predicted, there is nothing to compare with yet; of a connection that began
 /// before the prediction says nothing; and that no drop was seen says nothing of a node that wasn't watched.
-fn finding(findings: &Findings<'_>, trace: &Trace, not_watched: &BTreeSet<NodeName>) -> Option<Box<Finding>> {
+fn finding(findings: &Findings<'_>, trace: &Trace) -> Option<Box<Finding>> {
     let prediction = findings.setup.predicted()?;
-    let end = prediction.hops.last();
-    let end_out_of_sight = end.is_some_and(|end| not_watched.contains(&end.node));
-    if matches!(trace.verdict, Verdict::NoneDropped { .. }) && end_out_of_sight {
+    if matches!(trace.verdict, Verdict::NoneDropped { .. })
+        && let Some(end) = prediction.hops.last()
+        && findings.not_watched().contains(&end.node)
+    {
         return None;
     }
     if trace.established || chose_otherwise(prediction, &trace.hops) {
         return None;
     }
     difference(prediction, trace)
-}
-
-fn not_watched(findings: &Findings<'_>) -> BTreeSet<NodeName> {
-    let scope = &findings.setup.scope;
-    let reserve = scope.reserve.iter().map(|watched| &watched.node);
-    let left_out = findings.work.iter().filter(|(_, work)| work.stage == Stage::LeftOut);
-    let never = scope
-        .out_of_reach
-        .iter()
-        .chain(reserve)
-        .chain(left_out.map(|(node, _)| node));
-    never.filter(|node| !findings.seen.contains(*node)).cloned().collect()
 }
 
 fn receipt(findings: &Findings<'_>) -> Receipt {
@@ -150,15 +154,15 @@ fn receipt(findings: &Findings<'_>) -> Receipt {
 }
 
 /// What else the reader must know, the weightiest first.
-fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeName>) -> Vec<String> {
+fn notes(findings: &Findings<'_>, best: Option<&Attempt>, path: &Path) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(second) = findings.attempts.get(1)
-        && second.nonce == best.nonce
+        && best.is_some_and(|best| best.nonce == second.nonce)
     {
         notes.push("the first packet was not seen to its end; this is the second".to_owned());
     }
     notes.extend(troubles(findings.troubles));
-    if best.established() {
+    if best.is_some_and(Attempt::established) {
         notes.push(ESTABLISHED.to_owned());
     }
     let overflow: u64 = findings.attempts.iter().map(|attempt| attempt.overflow).sum();
@@ -166,10 +170,11 @@ fn notes(findings: &Findings<'_>, best: &Attempt, not_watched: &BTreeSet<NodeNam
         notes.push(format!("{overflow} more sightings were too many to keep"));
     }
     let live = matches!(findings.setup.plan.question, Question::Live { .. });
-    if live || !best.path().complete {
+    if live || !path.complete {
         notes.extend(findings.setup.unpredictable().map(no_prediction));
+        let not_watched = findings.not_watched();
         if !not_watched.is_empty() {
-            notes.push(format!("not watched: {}", list(not_watched)));
+            notes.push(format!("not watched: {}", list(&not_watched)));
         }
     }
     notes

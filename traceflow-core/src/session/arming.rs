@@ -1,5 +1,6 @@
 //! Getting the nodes to watch, and the packet in.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::attempt::Attempt;
@@ -139,7 +140,7 @@ impl Session {
         self.attempts.push(Attempt::new(Some(packet.nonce)));
         self.phase = Phase::Injecting { until: now + PATIENCE };
         self.touch(&node, now);
-        self.command(node, Task::Inject(self.probe.clone(), Box::new(packet)));
+        self.command(node, Task::Inject(self.probe.clone(), Arc::new(packet)));
     }
 
     pub(super) fn handle_injected(&mut self, result: Result<Removed, DatapathError>, now: Instant) {
@@ -188,7 +189,7 @@ impl Session {
     pub(super) fn try_again(&mut self, now: Instant) {
         let attempt = self.attempts.len() as u8 + 1;
         self.progress.push_back(Progress::Retrying { attempt });
-        let reserve = std::mem::take(&mut self.setup.scope.reserve);
-        self.arm(&reserve, now);
+        let reach = Arc::clone(&self.setup.scope.reach);
+        self.arm(&reach.within, now);
     }
 }

@@ -67,11 +67,7 @@ impl Attempt {
             identity: None,
             early: Early::default(),
             sightings: Vec::new(),
-            path: Path {
-                hops: Vec::new(),
-                exit: None,
-                complete: false,
-            },
+            path: Path::default(),
             overflow: 0,
         }
     }
@@ -136,19 +132,24 @@ impl Attempt {
         &self.path
     }
 
+    /// The path, which the attempt doesn't have any more then.
+    pub(super) fn take_path(&mut self) -> Path {
+        std::mem::take(&mut self.path)
+    }
+
     /// Whether a node knew the packet's connection before.
     pub(super) fn established(&self) -> bool {
         self.sightings.iter().any(|sighting| sighting.established)
     }
 
     /// The sighting that shows the packet as it left the first node of its path.
-    pub(super) fn captured(&self) -> Option<&Sighting> {
+    pub(super) fn captured(&self, path: &Path) -> Option<&Sighting> {
         let captured = |node: &NodeName| {
             let here = self.sightings.iter().filter(|sighting| sighting.node == *node);
             here.filter(|sighting| sighting.packet.is_some())
                 .max_by_key(|sighting| sighting.step)
         };
-        self.path.hops.iter().find_map(|hop| captured(&hop.node))
+        path.hops.iter().find_map(|hop| captured(&hop.node))
     }
 }
 

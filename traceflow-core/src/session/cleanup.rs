@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::attempt::Attempt;
 use super::listening::best;
 use super::single::{Conclusion, Phase, Session};
 use super::work::{REMOVAL_PATIENCE, Removal, Work, no_answer};
@@ -43,7 +42,7 @@ impl Session {
     /// What is to be removed from a node. A packet that was translated came to later nodes with other ends, by which
     /// alone they know what it left.
     fn probe_on(&self, node: &NodeName) -> Arc<Probe> {
-        let seen = best(&self.attempts).and_then(Attempt::captured);
+        let seen = best(&self.attempts).and_then(|best| best.captured(best.path()));
         match (&self.probe.kind, seen.and_then(|seen| seen.packet.as_ref())) {
             (ProbeKind::Injected { pod, packet }, Some(seen)) if self.start.as_ref() != Some(node) => {
                 let (pod, packet) = (pod.clone(), packet.clone().with_ends_of(seen));

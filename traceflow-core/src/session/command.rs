@@ -25,7 +25,7 @@ pub enum Task {
     /// [`Datapath::install`](crate::datapath::Datapath::install).
     Install(Arc<Probe>),
     /// [`Datapath::inject`](crate::datapath::Datapath::inject).
-    Inject(Arc<Probe>, Box<Packet>),
+    Inject(Arc<Probe>, Arc<Packet>),
     /// [`Datapath::remove`](crate::datapath::Datapath::remove).
     Remove(Arc<Probe>),
     /// [`Datapath::detach`](crate::datapath::Datapath::detach).

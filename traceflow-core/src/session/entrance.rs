@@ -83,10 +83,14 @@ impl Sessions {
 
     pub(super) fn begin(&mut self, trace: TraceId, mark: HeldMark, now: Instant) {
         let nonces = self.choose_nonces(trace);
-        let Some(entry) = self.traces.get_mut(&trace) else {
+        let Some(Entry {
+            connection,
+            deadline,
+            state: State::Waiting(waiting),
+        }) = self.traces.remove(&trace)
+        else {
             return;
         };
-        let State::Waiting(waiting) = &entry.state else { return };
         let number = match &mark {
             HeldMark::Shared => {
                 self.shared.users += 1;
@@ -99,21 +103,27 @@ impl Sessions {
         };
         let setup = Setup {
             trace,
-            plan: waiting.request.plan.clone(),
-            prediction: waiting.request.prediction.clone(),
+            plan: waiting.request.plan,
+            prediction: waiting.request.prediction,
             mark: number,
             nonces,
-            scope: waiting.scope.clone(),
+            scope: waiting.scope,
             inventory: self.inventory.clone(),
         };
         let session = Session::new(setup, now);
-        entry.state = State::Running(Box::new(Running {
+        let running = Running {
             lifetime: session.lifetime(),
             session,
             mark,
             nonces,
             orders: HashMap::new(),
-        }));
+        };
+        let entry = Entry {
+            connection,
+            deadline,
+            state: State::Running(Box::new(running)),
+        };
+        self.traces.insert(trace, entry);
         self.with_session(trace, now, |_| {});
     }
 
@@ -158,7 +168,7 @@ impl Sessions {
         self.answer(trace, Err(error));
     }
 
-    /// The trace is over; whoever waited for the same connection is next.
+    /// The trace is over; whoever waited for its places or for the same connection is next.
     pub(super) fn forget(&mut self, trace: TraceId, now: Instant) {
         self.set_deadline(trace, None);
         let connection = self.traces.remove(&trace).and_then(|entry| entry.connection);

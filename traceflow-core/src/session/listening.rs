@@ -162,8 +162,13 @@ impl Session {
 
 /// The packet whose path shows most; of equals the first, which is the one that was asked for.
 pub(super) fn best(attempts: &[Attempt]) -> Option<&Attempt> {
-    attempts.iter().rev().max_by_key(|attempt| {
-        let path = attempt.path();
+    best_number(attempts).map(|number| &attempts[number])
+}
+
+/// Its place.
+pub(super) fn best_number(attempts: &[Attempt]) -> Option<usize> {
+    (0..attempts.len()).rev().max_by_key(|&number| {
+        let path = attempts[number].path();
         (path.complete, path.has_end(), path.hops.len())
     })
 }

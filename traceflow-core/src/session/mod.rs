@@ -30,6 +30,6 @@ mod work;
 
 pub use self::command::{Command, Order, OrderId, Task};
 pub use self::progress::Progress;
-pub use self::scope::{Scope, Watch, Watched};
+pub use self::scope::{Reach, Scope, Watch, Watched};
 pub use self::sessions::{Event, Request, Sessions};
 pub use self::single::{ATTEMPTS, Session, Setup};

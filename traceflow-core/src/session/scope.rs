@@ -1,6 +1,7 @@
 //! Which nodes a trace watches.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::names::NodeName;
 
@@ -20,10 +21,19 @@ pub enum Watch {
 pub struct Scope {
     /// Armed first.
     pub watched: Vec<Watched>,
-    /// Armed too before an injected trace tries once more.
-    pub reserve: Vec<Watched>,
-    /// Never armed: they have no datapath here, or theirs can't do it.
-    pub out_of_reach: BTreeSet<NodeName>,
+    /// What the nodes can do for such a trace, one value for all traces of a kind: a trace costs the same however many nodes
+    /// there are.
+    pub reach: Arc<Reach>,
+}
+
+/// Which nodes can watch for traces of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// They can, in the order of their names. Those that a trace doesn't watch at first are its reserve: armed too before it
+    /// tries once more.
+    pub within: Vec<Watched>,
+    /// Their datapaths can't do it.
+    pub beyond: BTreeSet<NodeName>,
 }
 
 /// A node to watch.

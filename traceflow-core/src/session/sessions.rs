@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::admission::admit;
+use super::admission::{Reaches, admit};
 use super::clock::later;
 use super::nodes::{Common, Nodes};
 use super::orders::Orders;
@@ -79,6 +79,7 @@ pub struct Sessions {
     pub(super) rng: fastrand::Rng,
     pub(super) common: Common,
     pub(super) marks: Marks,
+    reaches: Reaches,
     pub(super) shared: SharedMark,
     pub(super) turns: Turns,
     pub(super) traces: HashMap<TraceId, Entry>,
@@ -187,6 +188,7 @@ impl Sessions {
             marks: Marks::new(common.marks),
             shared: SharedMark::default(),
             turns: Turns::default(),
+            reaches: Reaches::new(),
             traces: HashMap::new(),
             by_nonce: HashMap::new(),
             by_mark: HashMap::new(),
@@ -204,7 +206,7 @@ impl Sessions {
         if self.closing {
             return self.answer(trace, Err(Error::Closed));
         }
-        match admit(&request, &self.nodes, &*self.inventory) {
+        match admit(&request, &self.nodes, &*self.inventory, &mut self.reaches) {
             Ok(scope) => self.enter(Waiting { request, scope }, now),
             Err(refusal) => self.answer(trace, Err(refusal)),
         }

@@ -131,7 +131,7 @@ impl Session {
             outcome: None,
             setup,
         };
-        let watched = session.setup.scope.watched.clone();
+        let watched = std::mem::take(&mut session.setup.scope.watched);
         session.arm(&watched, now);
         session
     }
@@ -281,18 +281,21 @@ impl Session {
         self.phase = Phase::Over;
         self.outcome = Some(match std::mem::replace(&mut self.conclusion, Conclusion::Answer) {
             Conclusion::Failure(error) => Err(error),
-            Conclusion::Answer => Ok(answer(self.findings())),
+            Conclusion::Answer => {
+                let attempts = std::mem::take(&mut self.attempts);
+                Ok(answer(self.findings(attempts)))
+            }
         });
     }
 
-    fn findings(&self) -> Findings<'_> {
+    fn findings(&self, attempts: Vec<Attempt>) -> Findings<'_> {
         Findings {
             setup: &self.setup,
             start: self.start.as_ref(),
             lifetime: self.probe.lifetime,
             work: &self.work,
             removals: &self.removals,
-            attempts: &self.attempts,
+            attempts,
             troubles: &self.troubles,
             seen: &self.seen,
             matched: self.matched,

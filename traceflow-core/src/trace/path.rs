@@ -20,7 +20,7 @@ pub(crate) enum Beginning {
 }
 
 /// The packet's path, as far as it was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Path {
     pub(crate) hops: Vec<Hop>,
     /// How the packet left the last hop; `None` if there is none.
