@@ -177,6 +177,7 @@ async fn a_simulator_that_injects_only_keeps_its_promises() {
     let injects = Capabilities {
         live: false,
         dropped_only: false,
+        window: None,
         counts_matches: false,
         ..everything()
     };
@@ -208,6 +209,7 @@ async fn a_simulator_without_nonce_watch_and_count_keeps_its_promises() {
     let plain = Capabilities {
         nonce: false,
         standing_watch: false,
+        window: None,
         counts_matches: false,
         marks: 2,
         ..everything()

@@ -20,6 +20,7 @@ fn claims() -> Vec<Capabilities> {
         Capabilities {
             nonce: false,
             standing_watch: false,
+            window: None,
             counts_matches: false,
             ..all.clone()
         },
@@ -46,6 +47,7 @@ fn claims() -> Vec<Capabilities> {
         Capabilities {
             live: false,
             dropped_only: false,
+            window: None,
             counts_matches: false,
             ..all
         },
@@ -190,6 +192,7 @@ fn caught_elsewhere() -> Vec<(Flaw, Capabilities, &'static [&'static str])> {
         ..all.clone()
     };
     let no_count = Capabilities {
+        window: None,
         counts_matches: false,
         ..all.clone()
     };

@@ -118,6 +118,9 @@ pub struct Capabilities {
     pub nonce: bool,
     /// What `attach` put in place sees injected packets; they need no `install`.
     pub standing_watch: bool,
+    /// The most injected packets that it can report at a time without losing any; `None` is any number. Sessions keep to it on
+    /// every node that a packet should pass, with fewer where reports were lost.
+    pub window: Option<usize>,
     /// `remove` tells how many matching packets passed (for [`dropped_only`](Self::dropped_only)).
     pub counts_matches: bool,
 }

@@ -18,7 +18,8 @@ pub enum Error {
         /// What it can't do, as a verb phrase: `follow real traffic`.
         what: Arc<str>,
     },
-    /// All marks were in use for the whole time, or another trace of the very same connection was. Ask again later.
+    /// For the whole time there were too many packets under way, all marks were in use, or another trace of the very same
+    /// connection was. Ask again later.
     #[error("busy: {} in the queue when the time was over", ordinal(*position))]
     Busy {
         /// 1-based place in the queue when the time ran out.

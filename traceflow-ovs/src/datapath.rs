@@ -216,6 +216,7 @@ fn capabilities(settings: &Settings) -> Capabilities {
         mark_memory: settings.max_idle + Duration::from_secs(1),
         nonce: true,
         standing_watch: carrier == Carrier::TunnelId,
+        window: Some(settings.window),
         counts_matches: true,
     }
 }

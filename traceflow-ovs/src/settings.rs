@@ -39,8 +39,8 @@ pub struct Settings {
     /// How long the switch may be out of reach before it is held to be gone for good and its reports end; `None`: for
     /// ever.
     pub give_up: Option<Duration>,
-    /// How many traces may have packets under way that were injected here; Open vSwitch queues 100 packet-ins for a connection and
-    /// drops what comes then.
+    /// How many traces may have packets under way here at most; Open vSwitch queues 100 packet-ins for a connection and drops
+    /// what comes then. Sessions begin with half as many.
     pub window: usize,
     /// How long the switch's flow cache keeps what isn't used (`max-idle` in the database's `other_config`); a mark rests
     /// that long before it is used again.
@@ -50,8 +50,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The window that leaves room in the switch's queue for packets that two other nodes inject.
-    pub const WINDOW: usize = 32;
+    /// The window that leaves room in the switch's queue for some that nobody foresaw: a Service's other endpoint, another
+    /// tracer's packets.
+    pub const WINDOW: usize = 64;
 
     /// What Open vSwitch does if nobody says otherwise.
     pub const MAX_IDLE: Duration = Duration::from_secs(10);

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, hash_map};
 use std::time::Instant;
 
-use super::Progress;
 use super::clock::later;
 use super::sessions::{Entry, HeldMark, Running, Sessions, State, Waiting};
 use super::single::{ATTEMPTS, Session, Setup};
 use super::turns::Connection;
+use super::{Progress, Request};
 use crate::datapath::{Mark, TraceId};
 use crate::error::Error;
 use crate::mark::{Claimant, Lease};
@@ -34,13 +34,34 @@ impl Sessions {
         );
         self.set_deadline(trace, Some(deadline));
         match connection.map_or(0, |connection| self.turns.enter(connection, trace)) {
-            0 => self.claim_mark(trace, now),
+            0 => self.claim_places(trace, now),
             position => self.progress(trace, Progress::Queued { position }),
         }
         self.settle(now);
     }
 
-    /// It is the trace's turn; what it needs now is a mark.
+    /// It is the trace's turn; its packet needs a place on each node that it should pass, and then a mark.
+    fn claim_places(&mut self, trace: TraceId, now: Instant) {
+        let Some(State::Waiting(waiting)) = self.traces.get(&trace).map(|entry| &entry.state) else {
+            return;
+        };
+        let Request { plan, prediction, .. } = &waiting.request;
+        let has_places = match &plan.question {
+            Question::Inject { node, .. } => {
+                let hops = prediction.iter().flatten().flat_map(|prediction| &prediction.hops);
+                let nodes = std::iter::once(node).chain(hops.map(|hop| &hop.node));
+                self.windows.enter(trace, nodes)
+            }
+            Question::Live { .. } => true,
+        };
+        if has_places {
+            self.claim_mark(trace, now);
+        } else if let Some(position) = self.windows.position(trace) {
+            self.progress(trace, Progress::Queued { position });
+        }
+    }
+
+    /// All that the trace needs now is a mark.
     pub(super) fn claim_mark(&mut self, trace: TraceId, now: Instant) {
         let claimant = self.claimant(trace);
         if claimant == Claimant::Injected && self.shared.lease.is_some() && !self.must_give_up_shared() {
@@ -150,10 +171,10 @@ impl Sessions {
             None => 0,
         };
         if ahead > 0 {
-            Some(ahead)
-        } else {
-            self.marks.position(self.claimant(trace))
+            return Some(ahead);
         }
+        let position = self.windows.position(trace);
+        position.or_else(|| self.marks.position(self.claimant(trace)))
     }
 
     pub(super) fn stop_waiting(&mut self, trace: TraceId, error: Error, now: Instant) {
@@ -172,9 +193,12 @@ impl Sessions {
     pub(super) fn forget(&mut self, trace: TraceId, now: Instant) {
         self.set_deadline(trace, None);
         let connection = self.traces.remove(&trace).and_then(|entry| entry.connection);
+        for ready in self.windows.leave(trace) {
+            self.claim_mark(ready, now);
+        }
         let next = connection.and_then(|connection| self.turns.leave(connection, trace));
         if let Some(next) = next {
-            self.claim_mark(next, now);
+            self.claim_places(next, now);
         }
     }
 }

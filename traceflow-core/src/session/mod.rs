@@ -26,6 +26,7 @@ mod scope;
 mod sessions;
 mod single;
 mod turns;
+mod windows;
 mod work;
 
 pub use self::command::{Command, Order, OrderId, Task};

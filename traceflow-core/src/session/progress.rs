@@ -8,8 +8,8 @@ use crate::names::NodeName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// All marks are in use, or another trace of the very same connection runs: it waits for its turn. The trace's own
-    /// time starts after the queue.
+    /// As many packets are under way as the nodes can report, all marks are in use, or another trace of the very same
+    /// connection runs: it waits for its turn. The trace's own time starts after the queue.
     Queued {
         /// Its place, counted from 1.
         position: usize,

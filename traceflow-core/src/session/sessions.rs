@@ -11,6 +11,7 @@ use super::nodes::{Common, Nodes};
 use super::orders::Orders;
 use super::single::{ATTEMPTS, Session};
 use super::turns::{Connection, Turns};
+use super::windows::Windows;
 use super::{Order, OrderId, Progress, Scope, Task, Watch};
 use crate::datapath::{Capabilities, DatapathError, Mark, Removed, Report, TraceId};
 use crate::error::Error;
@@ -78,10 +79,11 @@ pub struct Sessions {
     pub(super) inventory: Arc<dyn Inventory>,
     pub(super) rng: fastrand::Rng,
     pub(super) common: Common,
-    pub(super) marks: Marks,
     reaches: Reaches,
+    pub(super) marks: Marks,
     pub(super) shared: SharedMark,
     pub(super) turns: Turns,
+    pub(super) windows: Windows,
     pub(super) traces: HashMap<TraceId, Entry>,
     pub(super) by_nonce: HashMap<Nonce, TraceId>,
     pub(super) by_mark: HashMap<Mark, TraceId>,
@@ -180,15 +182,17 @@ impl Sessions {
     ) -> Self {
         let nodes = Nodes::new(nodes);
         let common = nodes.common();
+        let windows = Windows::new(nodes.all());
         Self {
             nodes,
             inventory,
             rng,
             common,
+            reaches: Reaches::new(),
             marks: Marks::new(common.marks),
             shared: SharedMark::default(),
             turns: Turns::default(),
-            reaches: Reaches::new(),
+            windows,
             traces: HashMap::new(),
             by_nonce: HashMap::new(),
             by_mark: HashMap::new(),
@@ -215,6 +219,9 @@ impl Sessions {
     /// The result of an order; for all but remove, [`Removed::default`] stands for success.
     pub fn handle_result(&mut self, order: OrderId, result: Result<Removed, DatapathError>, now: Instant) {
         let Some(command) = self.orders.take(order) else { return };
+        if let Task::Inject(probe, _) = &command.task {
+            self.windows.sent(probe.trace, now);
+        }
         match command.task.trace() {
             Some(trace) => self.with_session(trace, now, |session| session.handle_result(&command, result, now)),
             None if command.task == Task::Attach => self.handle_attached(&command, &result, now),
@@ -231,6 +238,7 @@ impl Sessions {
         match report {
             Report::Seen(sighting) => self.handle_sighting(node, sighting, now),
             Report::Lost { count } => {
+                self.windows.shrink(node, now);
                 for trace in self.nodes.traces(node) {
                     self.with_session(trace, now, |session| session.handle_lost(node, count));
                 }
@@ -292,6 +300,9 @@ impl Sessions {
                 _ => self.with_session(trace, now, |session| session.handle_timeout(now)),
             }
         }
+        for ready in self.windows.handle_timeout(now) {
+            self.claim_mark(ready, now);
+        }
         self.nodes.handle_timeout(now, &mut self.orders);
         if self.idle_at.is_some_and(|idle_at| idle_at <= now) {
             self.stand_down(now);
@@ -319,6 +330,7 @@ impl Sessions {
         let first = self.deadlines.first().map(|&(deadline, _)| deadline);
         let all = [
             first,
+            self.windows.poll_timeout(),
             self.marks.poll_timeout(),
             self.nodes.poll_timeout(),
             self.idle_at,
@@ -360,6 +372,7 @@ impl fmt::Debug for Sessions {
             .field("deadlines", &self.deadlines.len())
             .field("nonces", &self.by_nonce.len())
             .field("connections", &self.turns.len())
+            .field("in_windows", &self.windows.len())
             .field("own_marks", &self.by_mark.len())
             .field("sharing_a_mark", &self.shared.users)
             .field("waiting_to_share", &self.shared.waiting.len())

@@ -170,7 +170,11 @@ impl Desk {
     }
 
     fn pass(&mut self, seconds: u64) {
-        self.now += Duration::from_secs(seconds);
+        self.pass_milliseconds(1000 * seconds);
+    }
+
+    fn pass_milliseconds(&mut self, milliseconds: u64) {
+        self.now += Duration::from_millis(milliseconds);
         self.sessions.handle_timeout(self.now);
         self.follow();
     }
@@ -962,6 +966,101 @@ fn a_nonce_finds_its_trace_among_many() {
     desk.do_all(&["remove"]);
     assert_eq!(desk.answers.len(), 1);
     assert_eq!(desk.answers[0].0, TraceId(42));
+}
+
+/// Nodes that report four injected packets at a time.
+fn narrow() -> Capabilities {
+    Capabilities {
+        window: Some(4),
+        ..capable()
+    }
+}
+
+#[test]
+fn no_more_packets_are_under_way_than_the_nodes_can_report() {
+    let mut desk = Desk::new(2, narrow());
+    for port in 0..4 {
+        desk.ask(inject_to(2, port));
+        desk.do_all(&["attach", "inject"]);
+    }
+    assert_eq!(
+        desk.nonces.len(),
+        2,
+        "sessions begin with half of what the nodes can take"
+    );
+    assert_eq!(desk.news.last(), Some(&(TraceId(4), Progress::Queued { position: 2 })));
+    desk.pass(0);
+    desk.see(1, 1, &[dropped()]);
+    assert_eq!(
+        desk.nonces.len(),
+        2,
+        "until the trace is removed, its connection is tracked"
+    );
+    desk.do_all(&["remove", "inject"]);
+    assert_eq!(desk.nonces.len(), 3);
+}
+
+#[test]
+fn the_node_where_a_packet_goes_on_to_has_to_have_room_too() {
+    let wide = Capabilities {
+        window: None,
+        ..capable()
+    };
+    let mut desk = Desk::with_nodes(3, [(1, wide), (2, narrow()), (3, narrow())]);
+    let over = |last: u8| {
+        let hops = way(&[1, last]).into_iter();
+        let hop = |(node, observations): (_, Arc<[Observation]>)| Hop {
+            node,
+            timestamp: SystemTime::UNIX_EPOCH,
+            observations: observations.to_vec(),
+            after_gap: false,
+        };
+        Prediction::new(hops.map(hop).collect(), Verdict::Delivered { node: node(last) })
+    };
+    for port in 0..3 {
+        desk.ask_predicted(inject_to(2, port), over(2));
+        desk.do_all(&["attach", "inject"]);
+    }
+    assert_eq!(desk.nonces.len(), 2);
+    desk.ask_predicted(inject_to(3, 9), over(3));
+    desk.do_all(&["attach", "inject"]);
+    assert_eq!(desk.nonces.len(), 3, "who goes elsewhere doesn't wait");
+}
+
+#[test]
+fn where_reports_were_lost_fewer_packets_are_under_way() {
+    let mut desk = Desk::new(2, narrow());
+    desk.report(1, Report::Lost { count: 1 });
+    for port in 0..3 {
+        desk.ask(inject_to(2, port));
+        desk.do_all(&["attach", "inject"]);
+    }
+    assert_eq!(desk.nonces.len(), 1);
+}
+
+#[test]
+fn a_thousand_who_wait_for_a_place_take_no_nodes_silence_for_its_failure() {
+    let mut desk = Desk::new(1, narrow());
+    for port in 0..1000 {
+        let mut plan = inject_to(1, port);
+        plan.timeout = Duration::from_secs(300);
+        desk.ask(plan);
+    }
+    let mut rounds = 0;
+    while desk.answers.len() < 1000 {
+        desk.do_all(&["attach", "inject", "remove"]);
+        // Each round takes 50 ms, all of them more than any node has to answer.
+        desk.pass_milliseconds(50);
+        let fresh: Vec<usize> = (desk.answers.len()..desk.nonces.len()).collect();
+        for number in fresh {
+            desk.see(1, number, &[dropped()]);
+        }
+        rounds += 1;
+        assert!(rounds < 1000, "it never ends");
+    }
+    assert!(desk.answers.iter().all(|(_, answer)| answer.is_ok()));
+    assert_eq!(desk.nonces.len(), 1000, "nobody had to try again");
+    assert!(rounds >= 250, "at most four at a time");
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub(crate) fn capable() -> Capabilities {
         mark_memory: Duration::from_secs(10),
         nonce: true,
         standing_watch: true,
+        window: None,
         counts_matches: true,
         ..Capabilities::default()
     }

@@ -55,6 +55,7 @@ impl World {
             nonce: setting & 1 == 0,
             standing_watch: setting & 2 == 0,
             marks: u32::from(setting >> 2 & 3) + 1,
+            window: [None, Some(1), Some(2), Some(5)][usize::from(setting >> 4 & 3)],
             ..capable()
         };
         let nodes = (1..=NODES).map(|number| (node(number), capabilities.clone()));

@@ -85,6 +85,7 @@ fn all_capabilities() -> Capabilities {
         mark_memory: Duration::ZERO,
         nonce: true,
         standing_watch: true,
+        window: None,
         counts_matches: true,
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn everything() -> Capabilities {
         marks: 16,
         nonce: true,
         standing_watch: true,
+        window: None,
         counts_matches: true,
         ..Capabilities::default()
     }
