@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use traceflow_openflow::Version;
-use traceflow_openflow::message::{Header, Message};
+use traceflow_openflow::message::{Header, Message, PacketInView};
 
 fuzz_target!(|bytes: &[u8]| {
     assert!(Message::decode_all(bytes).count() <= bytes.len().div_ceil(8));
@@ -12,6 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     print(&header, &message, bytes.len());
+    if let Message::PacketIn2(packet_in) = &message {
+        let view = PacketInView::decode(bytes).expect("it was read").expect("it is one");
+        assert_eq!(view.to_packet_in(), *packet_in);
+    }
     let Some(version) = Version::from_wire(header.version) else {
         return;
     };

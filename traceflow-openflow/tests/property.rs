@@ -8,7 +8,7 @@ use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use traceflow_openflow::connection::{Config, Connection};
-use traceflow_openflow::message::Message;
+use traceflow_openflow::message::{Message, PacketInView};
 use traceflow_openflow::{NICIRA, ONF, Version};
 
 proptest! {
@@ -104,8 +104,15 @@ fn framed(version: u8, kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Reads, and writes again what could be read: neither may panic.
+/// A view and the message agree wherever the message can be read.
 fn read(bytes: &[u8]) {
+    let view = PacketInView::decode(bytes);
     if let Ok((header, message)) = Message::decode(bytes) {
+        match (&message, view) {
+            (Message::PacketIn2(packet_in), Ok(Some(view))) => assert_eq!(view.to_packet_in(), *packet_in),
+            (Message::PacketIn2(_), other) => panic!("{other:?} of {bytes:02x?}"),
+            (_, view) => assert_eq!(view, Ok(None)),
+        }
         for version in Version::ALL {
             let _ = message.encode(version, header.xid, &mut Vec::new());
         }

@@ -28,7 +28,7 @@ use self::pending::Pending;
 use crate::Version;
 use crate::message::{
     BundleAdd, BundleControl, BundleFlags, BundleStep, Echo, ErrorMessage, FeaturesReply, Header, Hello, Message,
-    MultipartReply,
+    MultipartReply, PacketInView,
 };
 use crate::wire::{DecodeError, EncodeError};
 
@@ -82,6 +82,9 @@ pub struct Connection {
     /// Whether it was asked since it was last heard.
     asked: bool,
 }
+
+/// Who is shown packet-ins.
+type Show<'a> = &'a mut dyn FnMut(PacketInView<'_>);
 
 /// How far the connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -332,10 +335,21 @@ impl Connection {
 
     /// Takes what came from the socket, in pieces of any size.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        self.handle_bytes_from(bytes, now, None);
+    }
+
+    /// The same, and shows packet-ins of [`Message::PacketIn2`]'s kind where they stand, instead of copying each for an
+    /// [`Event`]. Behind another event they are events, too, so that everything is heard in its order: take the events
+    /// after each call.
+    pub fn handle_bytes_showing(&mut self, bytes: &[u8], now: Instant, show: &mut dyn FnMut(PacketInView<'_>)) {
+        self.handle_bytes_from(bytes, now, Some(show));
+    }
+
+    fn handle_bytes_from(&mut self, bytes: &[u8], now: Instant, show: Option<Show<'_>>) {
         if self.state == State::Closed || bytes.is_empty() {
             return;
         }
-        self.handle_frames(bytes);
+        self.handle_frames(bytes, show);
         // Until then whatever comes doesn't prolong the handshake.
         if self.is_ready() {
             self.last_heard = now;
@@ -393,17 +407,28 @@ impl Connection {
         (self.state != State::Closed).then(|| self.last_heard + silence)
     }
 
-    fn handle_frames(&mut self, mut bytes: &[u8]) {
+    fn handle_frames(&mut self, mut bytes: &[u8], mut show: Option<Show<'_>>) {
         // Away from `self` for so long, as its messages are borrowed from it.
         let mut framer = std::mem::take(&mut self.framer);
         while self.state != State::Closed {
             match framer.next_frame(&mut bytes) {
-                Ok(Some(frame)) => self.handle_frame(frame),
+                Ok(Some(frame)) => match (&mut show, self.packet_in(frame)) {
+                    (Some(show), Some(packet_in)) => show(packet_in),
+                    _ => self.handle_frame(frame),
+                },
                 Ok(None) => break,
                 Err(error) => self.close(Closed::Malformed(error)),
             }
         }
         self.framer = framer;
+    }
+
+    /// The packet-in that the message is, if it is one and everything before it was heard.
+    fn packet_in<'a>(&self, frame: &'a [u8]) -> Option<PacketInView<'a>> {
+        let State::Ready(version) = self.state else { return None };
+        let wanted = self.events.is_empty() && frame.first() == Some(&version.wire());
+        // What is wrong with it is said by whoever reads all of it.
+        wanted.then(|| PacketInView::decode(frame).ok().flatten()).flatten()
     }
 
     fn handle_frame(&mut self, frame: &[u8]) {

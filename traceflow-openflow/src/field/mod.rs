@@ -132,11 +132,14 @@ impl Field {
 
     /// Whether both are numbers for the same thing, such as `NXM_OF_ETH_TYPE` and `OXM_OF_ETH_TYPE`.
     pub fn is_same(self, other: Self) -> bool {
-        self == other
-            || match (self.row(), other.row()) {
-                (Some(a), Some(b)) => a.name == b.name && a.index(self) == b.index(other),
-                _ => false,
-            }
+        if self.class == other.class {
+            // No class has two numbers for one thing.
+            return self == other;
+        }
+        match (self.row(), other.row()) {
+            (Some(a), Some(b)) => a.name == b.name && a.index(self) == b.index(other),
+            _ => false,
+        }
     }
 
     pub(crate) fn encode_header(self, masked: bool, length: usize, writer: &mut Writer<'_>) {
@@ -272,6 +275,14 @@ mod tests {
             assert!(field.row().is_some(), "{field:?} is not found");
         }
         assert!(seen.len() > 190);
+    }
+
+    #[test]
+    fn no_class_has_two_numbers_for_one_thing() {
+        let mut seen = std::collections::BTreeSet::new();
+        for field in table::fields() {
+            assert!(seen.insert((field.class, field.to_string())), "{}", field.wire_name());
+        }
     }
 
     #[test]

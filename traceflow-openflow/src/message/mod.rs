@@ -19,6 +19,7 @@ mod meter_mod;
 mod multipart;
 mod packet_in;
 mod packet_in2;
+mod packet_in_view;
 mod packet_out;
 mod port_desc;
 mod role;
@@ -52,6 +53,7 @@ pub use meter::{ALL_METERS, MeterConfig, MeterFeatures, MeterStats};
 pub use meter_mod::{MeterBand, MeterCommand, MeterFlags, MeterMod};
 pub use multipart::{MultipartBody, MultipartReply, MultipartRequest};
 pub use packet_in::{NiciraPacketIn, PacketIn, PacketInReason};
+pub use packet_in_view::PacketInView;
 pub use packet_in2::PacketIn2;
 pub use packet_out::PacketOut;
 pub use port_desc::{EthernetFeatures, PortDesc, PortReason, PortStatus};
@@ -213,6 +215,9 @@ macro_rules! messages {
 
 use Code::{Nicira, Of, Onf};
 
+/// `NXT_PACKET_IN2`, in every version.
+const PACKET_IN2: Code = Nicira(30);
+
 messages! {
     bodies {
     /// Who speaks which versions; the first message in both directions.
@@ -234,7 +239,7 @@ messages! {
     /// The same, in Nicira's first format.
     NiciraPacketIn(NiciraPacketIn): "NXT_PACKET_IN", Nicira(17), Nicira(17);
     /// The same, in Nicira's second format: with all registers, userdata and, if it was paused, how to go on.
-    PacketIn2(PacketIn2): "NXT_PACKET_IN2", Nicira(30), Nicira(30);
+    PacketIn2(PacketIn2): "NXT_PACKET_IN2", PACKET_IN2, PACKET_IN2;
     /// A flow is gone.
     FlowRemoved(FlowRemoved): "OFPT_FLOW_REMOVED", Of(11), Of(11);
     /// Something has happened to a port.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::packet_in::{describe_length, describe_packet};
-use super::{Body, PacketInReason};
+use super::{Body, Message, PacketInReason};
 use crate::Version;
 use crate::matching::{Match, Metadata};
 use crate::text::{Dotted, Hex};
@@ -38,7 +38,7 @@ pub struct PacketIn2 {
 
 codes! {
     /// `nx_packet_in2_prop_type`
-    Kind: u16 {
+    pub(super) Kind: u16 {
         /// bytes
         Packet = 0 "packet",
         /// be32
@@ -75,6 +75,16 @@ impl PacketIn2 {
             continuation: None,
             unknown: Vec::new(),
         }
+    }
+
+    /// The whole message in OpenFlow 1.5, of which a [`PacketInView`](super::PacketInView) can be had.
+    ///
+    /// Longer than the 65,535 bytes that a message can have it is empty.
+    pub fn to_message(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // What is too long leaves the buffer as it was.
+        let _ = Message::PacketIn2(self.clone()).encode(Version::V1_5, 0, &mut bytes);
+        bytes
     }
 
     fn decode_property(&mut self, kind: u16, mut body: Reader<'_>) -> Result<(), DecodeError> {
@@ -167,14 +177,13 @@ impl Body for PacketIn2 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::field::Field;
-    use crate::message::Message;
     use crate::message::testing::check;
 
     /// From Open vSwitch 3.1.0, the same from 3.5.0.
-    const TABLE_100: &str = "0604007800000000000023200000001e \
+    pub(in crate::message) const TABLE_100: &str = "0604007800000000000023200000001e \
         0000002e 0200000a01010200000a010b0800451c001c12340000401152620a0a010b0a0a0101000100020008e9bb 0000 \
         0003000564000000 00040010000000000000000000000fea 0005000501000000 \
         0006000c8000000400000003 00000000 0007000701020300";
@@ -194,7 +203,7 @@ mod tests {
     }
 
     /// From node A of a trace over two nodes: conntrack, tunnel and registers.
-    const TABLE_15: &str = "060400d000000000000023200000001e \
+    pub(in crate::message) const TABLE_15: &str = "060400d000000000000023200000001e \
         0000002eaabbccddeeff0200000a01010800451c001c123400003f0152680a0a010b0a0a020b0800f7f7000700010000 \
         0003 00050f0000000004001000000000000000007f00000700050005 01000000 \
         000600618000000400 00000380000a02080000014004c0a84d02800100080000010300000001 0001d30800000021000000ff \

@@ -1,7 +1,10 @@
 //! Matches: which fields must have which values. Also how a packet-in tells the packet's metadata.
 
+mod view;
+
 use std::fmt;
 
+pub use self::view::MatchView;
 use crate::field::{Field, Format, Value};
 use crate::wire::{DecodeError, Problem, Reader, Writer};
 
