@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use traceflow_core::packet::{CapturedPacket, CapturedTransport, IpFamily, TcpFlags};
 use traceflow_openflow::field::{Field, Subfield};
-use traceflow_openflow::matching::Match;
-use traceflow_openflow::message::PacketIn2;
+use traceflow_openflow::matching::MatchView;
+use traceflow_openflow::message::PacketInView;
 
 use crate::beneath::Deeds;
 use crate::directory::Directory;
@@ -29,7 +29,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) ports: &'a Ports,
     pub(crate) mark: WireMark,
     /// Registers, conntrack, tunnel and input port.
-    pub(crate) metadata: &'a Match,
+    pub(crate) metadata: MatchView<'a>,
     /// The packet as it was then.
     pub(crate) packet: CapturedPacket,
     pub(crate) ending: Ending<'a>,
@@ -68,22 +68,22 @@ pub(crate) mod ct_state {
 
 impl<'a> Evidence<'a> {
     /// The evidence of a packet-in; `None` if it isn't of this tracer, or no packet is in it.
-    pub(crate) fn gather(packet_in: &'a PacketIn2, instance: Instance, known: Known<'a>) -> Option<Self> {
+    pub(crate) fn gather(packet_in: PacketInView<'a>, instance: Instance, known: Known<'a>) -> Option<Self> {
         let Known {
             layout,
             directory,
             ports,
         } = known;
-        let metadata = &packet_in.metadata;
+        let metadata = packet_in.metadata;
         let mark = instance.read(metadata.register(layout.mark_register)?)?;
-        let ending = match Punt::read(&packet_in.userdata)? {
+        let ending = match Punt::read(packet_in.userdata)? {
             Punt::Dropped(index) => Ending::Dropped(layout.stages.get(usize::from(index))?),
             Punt::Leaves(index) => match layout.exits.get(usize::from(index))? {
                 exit if exit.kind == ExitKind::Denial => Ending::Dropped(passed_before(exit, metadata, layout)?),
                 exit => Ending::Left(exit),
             },
         };
-        let packet = CapturedPacket::from_frame(&packet_in.packet).ok()?;
+        let packet = CapturedPacket::from_frame(packet_in.packet).ok()?;
         let port = metadata.number(Field::OXM_OF_IN_PORT).unwrap_or_default() as u32;
         Some(Self {
             layout,
@@ -274,7 +274,7 @@ impl Arrival {
 }
 
 /// The last stage before the exit that the packet has passed.
-fn passed_before<'a>(exit: &Exit, metadata: &Match, layout: &'a Layout) -> Option<&'a Stage> {
+fn passed_before<'a>(exit: &Exit, metadata: MatchView<'_>, layout: &'a Layout) -> Option<&'a Stage> {
     let passed = metadata.register(layout.guard_register)?;
     let mut earlier = layout.stages.iter().enumerate().take(exit.stage).rev();
     earlier
@@ -282,7 +282,7 @@ fn passed_before<'a>(exit: &Exit, metadata: &Match, layout: &'a Layout) -> Optio
         .map(|(_, stage)| stage)
 }
 
-fn number(metadata: &Match, field: Field) -> Option<u128> {
+fn number(metadata: MatchView<'_>, field: Field) -> Option<u128> {
     metadata.number(field).filter(|&number| number != 0)
 }
 

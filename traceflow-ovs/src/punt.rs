@@ -3,7 +3,7 @@
 use traceflow_core::datapath::Mark;
 use traceflow_core::observation::Observation;
 use traceflow_core::packet::CapturedPacket;
-use traceflow_openflow::message::PacketIn2;
+use traceflow_openflow::message::{PacketIn2, PacketInView};
 
 use crate::directory::Directory;
 use crate::evidence::{Ending, Evidence, Known};
@@ -34,6 +34,8 @@ pub struct Punted {
 impl Punted {
     /// Reads a packet-in; `None` if no tracer's flow sent it, or one for another pipeline.
     pub fn read(packet_in: &PacketIn2, layout: &Layout, directory: &dyn Directory) -> Option<Self> {
+        let message = packet_in.to_message();
+        let packet_in = PacketInView::decode(&message).ok()??;
         let instance = Instance::of(packet_in.metadata.register(layout.mark_register)?)?;
         // How its ports were then nobody knows.
         let ports = &Ports::default();

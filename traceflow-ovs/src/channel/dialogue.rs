@@ -91,8 +91,26 @@ fn features() -> FeaturesReply {
     }
 }
 
+/// What was said, without what it was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Hello,
+    Packet,
+    Else,
+}
+
+impl Heard {
+    fn of(said: &Said<'_>) -> Self {
+        match said {
+            Said::Hello => Self::Hello,
+            Said::Packet(_) => Self::Packet,
+            _ => Self::Else,
+        }
+    }
+}
+
 /// A channel to a socket on which the test listens; what is punted comes out of the receiver.
-fn channel(give_up: Option<Duration>) -> (TempDir, UnixListener, Channel, mpsc::Receiver<Said>) {
+fn channel(give_up: Option<Duration>) -> (TempDir, UnixListener, Channel, mpsc::Receiver<Heard>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("switch");
     let listener = UnixListener::bind(&path).unwrap();
@@ -101,8 +119,8 @@ fn channel(give_up: Option<Duration>) -> (TempDir, UnixListener, Channel, mpsc::
         address: Address::Unix(path),
         controller: 0x7466,
         give_up,
-        ears: Box::new(move |news| {
-            said.send(news).unwrap();
+        ears: Box::new(move |news: Said<'_>| {
+            said.send(Heard::of(&news)).unwrap();
             Vec::new()
         }),
     });
@@ -157,10 +175,9 @@ async fn a_reply_does_not_wait_behind_packet_ins_that_nobody_reads() {
     };
     let ((), answer) = tokio::join!(play, channel.ask(Message::BarrierRequest));
     assert!(matches!(answer, Ok(Message::BarrierReply)), "{answer:?}");
-    let said: Vec<Said> = heard.try_iter().collect();
-    assert!(matches!(said[0], Said::Hello), "{:?}", said[0]);
-    let packets = said.iter().filter(|said| matches!(said, Said::Packet(_)));
-    assert_eq!(packets.count(), 1000);
+    let said: Vec<Heard> = heard.try_iter().collect();
+    assert_eq!(said[0], Heard::Hello);
+    assert_eq!(said[1..], [Heard::Packet; 1000]);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Connection, Event};
 use traceflow_openflow::message::{
-    AsyncConfig, AsyncKind, Message, MultipartBody, MultipartReply, PacketInFormat, SetControllerId, SetPacketInFormat,
-    SwitchConfig,
+    AsyncConfig, AsyncKind, Message, MultipartBody, MultipartReply, PacketInFormat, PacketInView, SetControllerId,
+    SetPacketInFormat, SwitchConfig,
 };
 
 use super::calls::{Call, Calls};
@@ -50,7 +50,7 @@ impl Line {
                     _ => {}
                 }
             }
-            self.turn().await?;
+            self.turn(None).await?;
         }
     }
 
@@ -86,11 +86,12 @@ impl Line {
     }
 
     pub(super) async fn serve(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>, opening: &Opening) -> Lost {
+        let mut heard = 0;
         loop {
-            let heard = match self.hand_out(opening) {
-                Ok(heard) => heard,
+            match self.hand_out(opening) {
+                Ok(more) => heard += more,
                 Err(lost) => return lost,
-            };
+            }
             self.collect();
             if !self.outgoing.is_empty() {
                 if heard > 1 {
@@ -102,6 +103,7 @@ impl Line {
                     return error.into();
                 }
             }
+            heard = 0;
             tokio::select! {
                 request = requests.recv() => {
                     let Some(request) = request else { return self.flush().await };
@@ -111,7 +113,10 @@ impl Line {
                         return error.into();
                     }
                 }
-                turned = self.turn() => if let Err(lost) = turned { return lost },
+                turned = self.turn(Some(opening)) => match turned {
+                    Ok(shown) => heard = shown,
+                    Err(lost) => return lost,
+                },
             }
         }
     }
@@ -164,8 +169,9 @@ impl Line {
         self.calls.put(&xids, Call::Perform(done));
     }
 
-    /// One step: what comes is read, what is to go is written, what is due is done.
-    async fn turn(&mut self) -> Result<(), Lost> {
+    /// One step: what comes is read, what is to go is written, what is due is done. Packet-ins are shown to who hears them, if
+    /// anybody does; returns how many.
+    async fn turn(&mut self, hearing: Option<&Opening>) -> Result<usize, Lost> {
         self.collect();
         let due = self.connection.poll_timeout();
         let due = due.map_or_else(|| Instant::now() + LONGEST_PAUSE, Instant::from_std);
@@ -175,14 +181,29 @@ impl Line {
                 if read == 0 {
                     return Err(Lost::Eof);
                 }
-                self.connection.handle_bytes(&self.incoming[..read], std::time::Instant::now());
+                return Ok(self.hear(read, hearing));
             }
             written = self.writer.write(&self.outgoing), if !self.outgoing.is_empty() => {
                 self.outgoing.drain(..written?);
             }
             () = sleep_until(due) => self.connection.handle_timeout(std::time::Instant::now()),
         }
-        Ok(())
+        Ok(0)
+    }
+
+    fn hear(&mut self, read: usize, hearing: Option<&Opening>) -> usize {
+        let (bytes, now) = (&self.incoming[..read], std::time::Instant::now());
+        let Some(opening) = hearing else {
+            self.connection.handle_bytes(bytes, now);
+            return 0;
+        };
+        let (mut shown, mut answers) = (0, Vec::new());
+        self.connection.handle_bytes_showing(bytes, now, &mut |packet_in| {
+            shown += 1;
+            answers.append(&mut (opening.ears)(Said::Packet(packet_in)));
+        });
+        self.post(&answers);
+        shown
     }
 
     /// Writes what the socket takes without waiting: most often all.
@@ -218,7 +239,12 @@ impl Line {
         while let Some(event) = self.connection.poll_event() {
             count += 1;
             match event {
-                Event::Message(Message::PacketIn2(packet_in)) => self.post(&(opening.ears)(Said::Packet(packet_in))),
+                Event::Message(Message::PacketIn2(packet_in)) => {
+                    let bytes = packet_in.to_message();
+                    if let Ok(Some(packet_in)) = PacketInView::decode(&bytes) {
+                        self.post(&(opening.ears)(Said::Packet(packet_in)));
+                    }
+                }
                 Event::Message(Message::FlowRemoved(flow)) => self.post(&(opening.ears)(Said::Gone(flow))),
                 Event::Message(Message::PortStatus(port)) => self.post(&(opening.ears)(Said::Port(port))),
                 Event::Message(Message::MultipartReply(reply)) => drop(self.hear_flows(opening, reply)),

@@ -19,7 +19,7 @@ use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::Port;
 use traceflow_openflow::message::{
     FlowEntry, FlowFilter, FlowRemoved, FlowUpdate, Message, MonitorRequest, MultipartBody, MultipartReply,
-    MultipartRequest, PacketIn2, PortDesc, PortStatus,
+    MultipartRequest, PacketInView, PortDesc, PortStatus,
 };
 
 use self::keeper::Keeper;
@@ -34,16 +34,16 @@ pub(crate) struct Opening {
     /// How long the switch may be out of reach before it is held to be gone for good; `None`: for ever.
     pub(crate) give_up: Option<Duration>,
     /// Who hears what the switch says of its own accord; what it returns is sent at once.
-    pub(crate) ears: Box<dyn Fn(Said) -> Vec<Message> + Send + Sync>,
+    pub(crate) ears: Box<dyn Fn(Said<'_>) -> Vec<Message> + Send + Sync>,
 }
 
 /// What a switch says of its own accord.
 #[derive(Debug)]
-pub(crate) enum Said {
+pub(crate) enum Said<'a> {
     /// The connection is a new one: what the earlier one was to be told of isn't told any more.
     Hello,
     /// A packet that a flow has punted.
-    Packet(PacketIn2),
+    Packet(PacketInView<'a>),
     /// A flow is gone that was to be told of.
     Gone(FlowRemoved),
     /// Something has happened to a port.

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use traceflow_core::datapath::DatapathError;
-use traceflow_openflow::message::{FlowEntry, PacketIn2};
+use traceflow_openflow::message::{FlowEntry, PacketInView};
 
 use super::Switch;
 use crate::beneath::Wanted;
@@ -17,7 +17,8 @@ use crate::beneath::Wanted;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) wanted: Wanted,
-    pub(super) packet_in: PacketIn2,
+    /// Its packet-in.
+    pub(super) message: Vec<u8>,
     pub(super) remarks: Vec<String>,
     /// When it was seen.
     pub(super) at: SystemTime,
@@ -51,12 +52,13 @@ impl Switch {
         };
         for Held {
             wanted,
-            packet_in,
+            message,
             mut remarks,
             at,
         } in batch.drain(..)
         {
-            let Some(mut evidence) = self.evidence_of(&packet_in, &layout) else {
+            let packet_in = PacketInView::decode(&message).ok().flatten();
+            let Some(mut evidence) = packet_in.and_then(|packet_in| self.evidence_of(packet_in, &layout)) else {
                 continue;
             };
             match answers.get(&wanted) {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use traceflow_core::datapath::{Report, Sighting, TraceId};
 use traceflow_core::packet::Nonce;
-use traceflow_openflow::message::{Message, PacketIn2};
+use traceflow_openflow::message::{Message, PacketInView};
 
 use super::Switch;
 use super::asking::Held;
@@ -19,7 +19,7 @@ use crate::read;
 use crate::watch::Punt;
 
 impl Switch {
-    pub(super) fn hear(&self, said: Said) -> Vec<Message> {
+    pub(super) fn hear(&self, said: Said<'_>) -> Vec<Message> {
         match said {
             Said::Packet(packet_in) => self.hear_packet(packet_in),
             Said::Gone(flow) => {
@@ -49,17 +49,17 @@ impl Switch {
         }
     }
 
-    fn hear_packet(&self, packet_in: PacketIn2) -> Vec<Message> {
-        if Punt::read(&packet_in.userdata).is_some() {
+    fn hear_packet(&self, packet_in: PacketInView<'_>) -> Vec<Message> {
+        if Punt::read(packet_in.userdata).is_some() {
             self.losses.hear();
         }
         let Ok(layout) = self.layout() else { return Vec::new() };
-        let Some(mut evidence) = self.evidence_of(&packet_in, &layout) else {
+        let Some(mut evidence) = self.evidence_of(packet_in, &layout) else {
             return Vec::new();
         };
         if self.evidence.receiver_count() > 0 {
             // Nobody listening any more is no failure.
-            let _ = self.evidence.send(Arc::new(packet_in.clone()));
+            let _ = self.evidence.send(Arc::new(packet_in.to_packet_in()));
         }
         let remarks = self.remarks(&evidence);
         // Before anybody hears of the packet: who is told that it was seen may ask what it has left.
@@ -72,7 +72,7 @@ impl Switch {
             None => self.tell(evidence, &remarks, now),
             Some(wanted) => self.hold(Held {
                 wanted,
-                packet_in,
+                message: packet_in.message.to_vec(),
                 remarks,
                 at: now,
             }),
@@ -80,7 +80,7 @@ impl Switch {
         messages
     }
 
-    pub(super) fn evidence_of<'a>(&'a self, packet_in: &'a PacketIn2, layout: &'a Layout) -> Option<Evidence<'a>> {
+    pub(super) fn evidence_of<'a>(&'a self, packet_in: PacketInView<'a>, layout: &'a Layout) -> Option<Evidence<'a>> {
         let known = Known {
             layout,
             directory: &*self.settings.directory,

@@ -24,7 +24,7 @@ use self::asking::Held;
 use self::attachment::Standing;
 pub(crate) use self::probes::{Fate, Installed, expiry};
 use self::untold::Untold;
-use crate::channel::{Channel, Opening};
+use crate::channel::{Channel, Opening, Said};
 use crate::flights::Flights;
 use crate::instance::Instance;
 use crate::layout::Layout;
@@ -79,7 +79,7 @@ impl Switch {
                 address: settings.openflow.clone(),
                 controller: settings.instance.controller(),
                 give_up: settings.give_up,
-                ears: Box::new(move |said| ears.upgrade().map_or_else(Vec::new, |switch| switch.hear(said))),
+                ears: Box::new(move |said: Said<'_>| ears.upgrade().map_or_else(Vec::new, |switch| switch.hear(said))),
             });
             Self {
                 capabilities,
