@@ -71,6 +71,7 @@ pub mod mark;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod names;
+mod news;
 pub mod observation;
 pub mod packet;
 pub mod plan;

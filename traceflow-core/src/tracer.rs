@@ -23,6 +23,7 @@ use crate::datapath::{Datapath, DatapathError, Removed, Report, TraceId};
 use crate::error::Error;
 use crate::inventory::Inventory;
 use crate::names::NodeName;
+use crate::news::{self, Listener, Teller};
 use crate::plan::{End, Plan};
 use crate::session::{Command, Event, Order, OrderId, Progress, Request, Sessions, Task, Watch};
 use crate::trace::finding::look_again;
@@ -97,11 +98,11 @@ impl Tracer {
         let version = self.predictor.as_ref().and_then(|predictor| predictor.version());
         let prediction = self.predictor.as_ref().map(|predictor| predictor.predict(&plan));
         let (answer, answered) = oneshot::channel();
-        let (progress, progressed) = mpsc::unbounded_channel();
+        let (teller, listener) = news::channel();
         let caller = Caller {
             span: span(trace, &plan),
             version,
-            progress,
+            teller,
             answer,
         };
         let request = Request {
@@ -114,7 +115,7 @@ impl Tracer {
         let _ = self.calls.send(Call::Trace(Box::new(request), caller));
         Tracing {
             trace,
-            progress: progressed,
+            news: listener,
             answer: answered,
             calls: self.calls.clone(),
             answered: false,
@@ -222,7 +223,7 @@ impl fmt::Debug for TracerBuilder {
 #[must_use = "dropping it cancels the trace"]
 pub struct Tracing {
     trace: TraceId,
-    progress: mpsc::UnboundedReceiver<Progress>,
+    news: Listener,
     answer: oneshot::Receiver<Result<Box<Trace>, Error>>,
     calls: mpsc::UnboundedSender<Call>,
     answered: bool,
@@ -236,7 +237,7 @@ impl Tracing {
 
     /// The next news; `None` when there will be no more because the answer is there. Cancelling it loses nothing.
     pub async fn progress(&mut self) -> Option<Progress> {
-        self.progress.recv().await
+        self.news.next().await
     }
 }
 
@@ -272,7 +273,7 @@ struct Caller {
     span: Span,
     /// The predictor's, when the trace began.
     version: Option<u64>,
-    progress: mpsc::UnboundedSender<Progress>,
+    teller: Teller,
     answer: oneshot::Sender<Result<Box<Trace>, Error>>,
 }
 
@@ -443,7 +444,7 @@ impl Driver {
                 Event::Progress(trace, progress) => {
                     if let Some(caller) = self.callers.get(&trace) {
                         tracing::debug!(parent: &caller.span, "{progress}");
-                        let _ = caller.progress.send(progress);
+                        caller.teller.tell(progress);
                     }
                 }
                 Event::Finished(trace, mut outcome) => {

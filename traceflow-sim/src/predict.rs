@@ -159,7 +159,7 @@ pub(crate) fn walk<'a>(
         lenient,
     } = entry;
     loop {
-        let passed = pass(
+        let mut passed = pass(
             cluster,
             Entering {
                 node,
@@ -172,6 +172,8 @@ pub(crate) fn walk<'a>(
             },
         );
         show(node, &passed);
+        // Predictions are kept for as long as their traces run, and there may be many.
+        passed.observations.shrink_to_fit();
         let name = &cluster.node_record(node).node.name;
         let next = next(name, passed.outcome, passed.observations.last());
         hops.push(Hop {

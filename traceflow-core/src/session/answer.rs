@@ -1,9 +1,10 @@
 //! What a trace found out, as the answer that the caller gets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::by_node::ByNode;
 use super::listening::best_number;
 use super::single::Setup;
 use super::work::{Removal, Stage, Work};
@@ -22,11 +23,9 @@ pub(super) struct Findings<'a> {
     pub(super) setup: &'a Setup,
     pub(super) start: Option<&'a NodeName>,
     pub(super) lifetime: Duration,
-    pub(super) work: &'a BTreeMap<NodeName, Work>,
-    pub(super) removals: &'a BTreeMap<NodeName, Removal>,
+    pub(super) work: &'a ByNode<Work>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) troubles: &'a Troubles,
-    pub(super) seen: &'a BTreeSet<NodeName>,
     pub(super) matched: Option<u64>,
 }
 
@@ -42,7 +41,8 @@ impl Findings<'_> {
         };
         let idle = reach.within.iter().map(|watched| &watched.node).filter(idle);
         let never = reach.beyond.iter().chain(without_datapath).chain(idle);
-        never.filter(|node| !self.seen.contains(*node)).cloned().collect()
+        let seen = |node: &NodeName| self.work.get(node).is_some_and(|work| work.seen);
+        never.filter(|node| !seen(node)).cloned().collect()
     }
 }
 
@@ -95,8 +95,8 @@ fn verdict(findings: &Findings<'_>, path: &Path) -> Verdict {
 /// A node that can't be cleaned up may well have been silent for the same reason.
 fn troubles_with_failed_removals(findings: &Findings<'_>) -> Troubles {
     let mut troubles = findings.troubles.clone();
-    for (node, removal) in findings.removals {
-        if let Removal::GivenUp(error) = removal {
+    for (node, work) in findings.work.iter() {
+        if let Some(Removal::GivenUp(error)) = &work.removal {
             let error = || error.to_string().into();
             troubles.failed.entry(node.clone()).or_insert_with(error);
         }
@@ -133,7 +133,8 @@ fn finding(findings: &Findings<'_>, trace: &Trace) -> Option<Box<Finding>> {
 }
 
 fn receipt(findings: &Findings<'_>) -> Receipt {
-    let node = |(node, removal): (&NodeName, &Removal)| {
+    let node = |(node, work): (&NodeName, &Work)| {
+        let removal = work.removal.as_ref()?;
         let mut receipt = NodeReceipt::new(node.clone());
         match removal {
             Removal::Done(changes) => receipt.changes.clone_from(changes),
@@ -146,10 +147,10 @@ fn receipt(findings: &Findings<'_>) -> Receipt {
             // There is no answer before the last removal is over.
             Removal::Running(..) | Removal::Pausing(..) => {}
         }
-        receipt
+        Some(receipt)
     };
     Receipt {
-        nodes: findings.removals.iter().map(node).collect(),
+        nodes: findings.work.iter().filter_map(node).collect(),
     }
 }
 

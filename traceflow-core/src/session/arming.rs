@@ -19,12 +19,9 @@ impl Session {
         self.phase = Phase::Arming { until: now + PATIENCE };
         for watched in nodes {
             let new = Work::new(watched.standing);
-            let work = self.work.entry(watched.node.clone()).or_insert_with(Work::bystander);
+            let work = self.work.get_or_insert_with(&watched.node, Work::bystander);
             if work.stage == Stage::Bystander {
-                *work = Work {
-                    touched: work.touched,
-                    ..new
-                };
+                (work.standing, work.stage) = (new.standing, new.stage);
             }
         }
         let idle = self.work.iter().filter(|(_, work)| work.stage == Stage::Idle);

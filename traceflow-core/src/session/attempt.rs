@@ -123,6 +123,8 @@ impl Attempt {
             self.overflow += 1;
             return Admitted::Redundant;
         }
+        // Most packets are seen once or twice.
+        self.sightings.reserve_exact(1);
         self.sightings.push(sighting);
         self.path = assemble(&self.sightings, view.beginning, view.node_at);
         Admitted::New

@@ -13,9 +13,9 @@ use crate::names::NodeName;
 impl Session {
     /// Something of the trace can be on this node.
     pub(super) fn touch(&mut self, node: &NodeName, now: Instant) {
-        let work = self.work.entry(node.clone()).or_insert_with(Work::bystander);
+        let work = self.work.get_or_insert_with(node, Work::bystander);
         work.touched = true;
-        if self.phase == Phase::CleaningUp && !self.removals.contains_key(node) {
+        if self.phase == Phase::CleaningUp && work.removal.is_none() {
             self.remove(node.clone(), 1, now);
         }
     }
@@ -34,7 +34,8 @@ impl Session {
     }
 
     fn remove(&mut self, node: NodeName, n: u8, now: Instant) {
-        self.removals.insert(node.clone(), Removal::begin(n, now));
+        let work = self.work.get_or_insert_with(&node, Work::bystander);
+        work.removal = Some(Removal::begin(n, now));
         let probe = self.probe_on(&node);
         self.command(node, Task::Remove(probe));
     }
@@ -56,7 +57,8 @@ impl Session {
     }
 
     pub(super) fn handle_removed(&mut self, node: &NodeName, result: Result<Removed, DatapathError>, now: Instant) {
-        let Some(removal) = self.removals.get_mut(node) else {
+        let removal = self.work.get_mut(node).and_then(|work| work.removal.as_mut());
+        let Some(removal) = removal else {
             return;
         };
         let Removal::Running(n, _) = *removal else { return };
@@ -71,13 +73,14 @@ impl Session {
     }
 
     pub(super) fn handle_removal_timeouts(&mut self, now: Instant) {
+        let is_due = |removal: &Removal| removal.deadline().is_some_and(|until| until <= now);
         let due = self
-            .removals
+            .work
             .iter()
-            .filter(|(_, removal)| removal.deadline().is_some_and(|until| until <= now));
+            .filter(|(_, work)| work.removal.as_ref().is_some_and(is_due));
         let due: Vec<NodeName> = due.map(|(node, _)| node.clone()).collect();
         for node in due {
-            match self.removals.get(&node) {
+            match self.work.get(&node).and_then(|work| work.removal.as_ref()) {
                 Some(&Removal::Pausing(n, _)) => self.remove(node, n + 1, now),
                 _ => self.handle_removed(&node, Err(no_answer(REMOVAL_PATIENCE)), now),
             }
@@ -85,7 +88,7 @@ impl Session {
     }
 
     fn finish_if_clean(&mut self) {
-        if self.phase == Phase::CleaningUp && self.removals.values().all(Removal::over) {
+        if self.phase == Phase::CleaningUp && self.removals().all(Removal::over) {
             self.finish();
         }
     }

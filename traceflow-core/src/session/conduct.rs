@@ -113,7 +113,7 @@ impl Sessions {
     }
 
     /// The session is over: mark, nonces and nodes are free for others.
-    pub(super) fn end(&mut self, trace: TraceId, outcome: Result<Trace, Error>, now: Instant) {
+    pub(super) fn end(&mut self, trace: TraceId, outcome: Result<Box<Trace>, Error>, now: Instant) {
         let Some(Entry {
             state: State::Running(running),
             ..

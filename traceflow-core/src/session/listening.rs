@@ -46,7 +46,8 @@ impl Session {
         for node in &next {
             self.touch(node, now);
         }
-        if self.seen.insert(node.clone()) {
+        let work = self.work.get_mut(&node);
+        if work.is_some_and(|work| !std::mem::replace(&mut work.seen, true)) {
             self.progress.push_back(Progress::Seen { node });
         }
         self.weigh(now);

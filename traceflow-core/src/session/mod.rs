@@ -12,6 +12,7 @@ mod admission;
 mod answer;
 mod arming;
 mod attempt;
+mod by_node;
 mod cleanup;
 mod clock;
 mod command;

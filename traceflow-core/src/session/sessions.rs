@@ -456,7 +456,7 @@ impl Sessions {
         self.events.push_back(Event::Progress(trace, progress));
     }
 
-    pub(super) fn answer(&mut self, trace: TraceId, outcome: Result<Trace, Error>) {
-        self.events.push_back(Event::Finished(trace, outcome.map(Box::new)));
+    pub(super) fn answer(&mut self, trace: TraceId, outcome: Result<Box<Trace>, Error>) {
+        self.events.push_back(Event::Finished(trace, outcome));
     }
 }

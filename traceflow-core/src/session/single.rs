@@ -1,6 +1,6 @@
 //! One trace.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Findings, answer};
 use super::attempt::{Attempt, Early};
+use super::by_node::ByNode;
 use super::work::{PATIENCE, Removal, Stage, Work, no_answer};
 use super::{Command, Progress, Scope, Task};
 use crate::datapath::{DatapathError, Mark, Probe, ProbeKind, Removed, Sighting, TraceId};
@@ -36,8 +37,7 @@ pub struct Session {
     pub(super) start: Option<NodeName>,
     pub(super) beginning: Beginning,
     pub(super) phase: Phase,
-    pub(super) work: BTreeMap<NodeName, Work>,
-    pub(super) removals: BTreeMap<NodeName, Removal>,
+    pub(super) work: ByNode<Work>,
     pub(super) attempts: Vec<Attempt>,
     /// Real packets that were seen before every node watched.
     pub(super) early: Early,
@@ -45,13 +45,12 @@ pub struct Session {
     /// little.
     pub(super) until: Option<Instant>,
     pub(super) troubles: Troubles,
-    pub(super) seen: BTreeSet<NodeName>,
     /// Real packets that matched, where a datapath counts them.
     pub(super) matched: Option<u64>,
     pub(super) conclusion: Conclusion,
     pub(super) commands: VecDeque<Command>,
     pub(super) progress: VecDeque<Progress>,
-    pub(super) outcome: Option<Result<Trace, Error>>,
+    pub(super) outcome: Option<Result<Box<Trace>, Error>>,
 }
 
 /// What a [`Session`] starts from.
@@ -117,13 +116,11 @@ impl Session {
             start: start(&setup.plan).cloned(),
             beginning: beginning(&setup),
             phase: Phase::Over,
-            work: BTreeMap::new(),
-            removals: BTreeMap::new(),
-            attempts: Vec::new(),
+            work: ByNode::default(),
+            attempts: Vec::with_capacity(1),
             early: Early::default(),
             until: None,
             troubles: Troubles::default(),
-            seen: BTreeSet::new(),
             matched: None,
             conclusion: Conclusion::Answer,
             commands: VecDeque::new(),
@@ -189,7 +186,7 @@ impl Session {
 
     /// The node's datapath is gone for good: nothing will be seen there any more.
     pub fn handle_gone(&mut self, node: &NodeName, now: Instant) {
-        if self.work.contains_key(node) {
+        if self.work.get(node).is_some() {
             self.lose_node(node, now);
         }
     }
@@ -233,20 +230,20 @@ impl Session {
         match self.phase {
             Phase::Arming { until } | Phase::Injecting { until } => Some(until),
             Phase::Listening { quiet_at, until } => Some(quiet_at.map_or(until, |quiet_at| quiet_at.min(until))),
-            Phase::CleaningUp => self.removals.values().filter_map(Removal::deadline).min(),
+            Phase::CleaningUp => self.removals().filter_map(Removal::deadline).min(),
             Phase::Over => None,
         }
     }
 
     /// The answer, once, when everything that was touched is removed; an [`Error`] is the answer of a trace that could
     /// not be carried out.
-    pub fn poll_outcome(&mut self) -> Option<Result<Trace, Error>> {
+    pub fn poll_outcome(&mut self) -> Option<Result<Box<Trace>, Error>> {
         self.outcome.take()
     }
 
     /// The nodes that this trace has to do with, so that it is told of their restarts and losses.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeName> {
-        self.work.keys()
+        self.work.nodes()
     }
 
     /// When whatever of this trace is left on a node goes by itself, counted from the last command.
@@ -256,9 +253,11 @@ impl Session {
 
     /// Whether some node could not be cleaned up.
     pub(super) fn left_something(&self) -> bool {
-        self.removals
-            .values()
-            .any(|removal| matches!(removal, Removal::GivenUp(_)))
+        self.removals().any(|removal| matches!(removal, Removal::GivenUp(_)))
+    }
+
+    pub(super) fn removals(&self) -> impl Iterator<Item = &Removal> {
+        self.work.values().filter_map(|work| work.removal.as_ref())
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -283,7 +282,7 @@ impl Session {
             Conclusion::Failure(error) => Err(error),
             Conclusion::Answer => {
                 let attempts = std::mem::take(&mut self.attempts);
-                Ok(answer(self.findings(attempts)))
+                Ok(Box::new(answer(self.findings(attempts))))
             }
         });
     }
@@ -294,10 +293,8 @@ impl Session {
             start: self.start.as_ref(),
             lifetime: self.probe.lifetime,
             work: &self.work,
-            removals: &self.removals,
             attempts,
             troubles: &self.troubles,
-            seen: &self.seen,
             matched: self.matched,
         }
     }
@@ -309,7 +306,6 @@ impl fmt::Debug for Session {
             .field("trace", &self.setup.trace)
             .field("phase", &self.phase)
             .field("work", &self.work)
-            .field("removals", &self.removals)
             .finish_non_exhaustive()
     }
 }

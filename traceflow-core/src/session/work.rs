@@ -25,6 +25,10 @@ pub(super) struct Work {
     pub(super) stage: Stage,
     /// Something of the trace can be there, so it has to be removed.
     pub(super) touched: bool,
+    /// The packet was seen there.
+    pub(super) seen: bool,
+    /// What is there is being removed, or was.
+    pub(super) removal: Option<Removal>,
 }
 
 /// How far arming has come on a node.
@@ -50,6 +54,8 @@ impl Work {
             standing,
             stage: Stage::Idle,
             touched: false,
+            seen: false,
+            removal: None,
         }
     }
 
@@ -59,6 +65,8 @@ impl Work {
             standing: true,
             stage: Stage::Bystander,
             touched: false,
+            seen: false,
+            removal: None,
         }
     }
 

@@ -78,10 +78,12 @@ fn hops(visits: Vec<Visit<'_>>, chains: &[Vec<usize>], begins: bool) -> Vec<Hop>
     for (number, chain) in chains.iter().enumerate() {
         for (place, &index) in chain.iter().enumerate() {
             let visit = &visits[index];
+            let mut observations = Vec::with_capacity(visit.observations().count());
+            observations.extend(visit.observations().cloned());
             hops.push(Hop {
                 node: visit.node.clone(),
                 timestamp: visit.timestamp,
-                observations: visit.observations().cloned().collect(),
+                observations,
                 after_gap: place == 0 && (number > 0 || !begins),
             });
         }
