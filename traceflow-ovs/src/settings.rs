@@ -40,7 +40,7 @@ pub struct Settings {
     /// ever.
     pub give_up: Option<Duration>,
     /// How many traces may have packets under way here at most; Open vSwitch queues 100 packet-ins for a connection and drops
-    /// what comes then. Sessions begin with half as many.
+    /// what comes then.
     pub window: usize,
     /// How long the switch's flow cache keeps what isn't used (`max-idle` in the database's `other_config`); a mark rests
     /// that long before it is used again.
@@ -50,9 +50,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The window that leaves room in the switch's queue for some that nobody foresaw: a Service's other endpoint, another
-    /// tracer's packets.
-    pub const WINDOW: usize = 64;
+    /// The window that leaves room in the switch's queue for what nobody foresaw: a Service's other endpoint, packets that nodes
+    /// of another tracer send here. A wider one traces no more packets a second.
+    pub const WINDOW: usize = 32;
 
     /// What Open vSwitch does if nobody says otherwise.
     pub const MAX_IDLE: Duration = Duration::from_secs(10);

@@ -23,8 +23,8 @@ pub(super) struct Windows {
 struct Window {
     /// What the datapath can take at most.
     most: usize,
-    /// How many places there are now: half of the most at first, one more for each round without a loss in which there was
-    /// none to spare, half as many after a loss.
+    /// How many places there are now: half as many after a loss, one more for each round without one in which there was none to
+    /// spare.
     size: usize,
     taken: usize,
     /// How many places were given back since the size has changed, while somebody waited.
@@ -193,7 +193,7 @@ impl Window {
     fn new(most: usize) -> Self {
         Self {
             most,
-            size: most.div_ceil(2),
+            size: most,
             taken: 0,
             returned: 0,
             recovers_until: None,
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn who_finds_no_place_waits_and_goes_in_the_order_of_coming() {
-        let mut windows = windows(4);
+        let mut windows = windows(2);
         for trace in [1, 2] {
             assert!(windows.enter(TraceId(trace), [&name(1)]));
         }
@@ -306,10 +306,9 @@ mod tests {
     fn a_loss_halves_the_window_once_and_rounds_without_one_widen_it_to_the_most() {
         let now = Instant::now();
         let mut windows = windows(16);
-        assert_eq!(size(&windows, 1), 8);
         windows.shrink(&name(1), now);
         windows.shrink(&name(1), now + SILENCE / 2);
-        assert_eq!((size(&windows, 1), size(&windows, 2)), (4, 8));
+        assert_eq!((size(&windows, 1), size(&windows, 2)), (8, 16));
         let mut last = 0;
         let mut under_way = VecDeque::new();
         for _ in 0..10_000 {
@@ -334,6 +333,7 @@ mod tests {
     #[test]
     fn a_window_that_is_never_full_does_not_widen() {
         let mut windows = windows(4);
+        windows.shrink(&name(1), Instant::now());
         for trace in 0..100 {
             assert!(windows.enter(TraceId(trace), [&name(1)]));
             windows.leave(TraceId(trace));
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn a_silent_packet_keeps_others_waiting_for_a_moment_only() {
         let now = Instant::now();
-        let mut windows = windows(2);
+        let mut windows = windows(1);
         assert!(windows.enter(TraceId(1), [&name(1)]));
         assert_eq!(windows.poll_timeout(), None, "its packet isn't on its way");
         windows.sent(TraceId(1), now);
