@@ -47,7 +47,7 @@ impl Drop for Teller {
 
 impl Listener {
     /// The next; `None` when there will be no more. Cancelling it loses nothing.
-    pub(crate) async fn next(&mut self) -> Option<Progress> {
+    pub(crate) async fn next(&self) -> Option<Progress> {
         poll_fn(|context| {
             let mut news = lock(&self.0);
             match news.unread.pop_front() {
@@ -83,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn news_come_in_their_order_and_then_none() {
-        let (teller, mut listener) = channel();
+        let (teller, listener) = channel();
         teller.tell(Progress::Retrying { attempt: 2 });
         assert_eq!(listener.next().await, Some(Progress::Retrying { attempt: 2 }));
         assert_eq!(listener.next().now_or_never(), None, "there may be more");

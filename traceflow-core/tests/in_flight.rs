@@ -1,5 +1,7 @@
 //! Ten thousand traces in flight: under one mark, each with its own answer, and cheap.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 

@@ -1,5 +1,7 @@
 //! What is done for every trace allocates nothing.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 use std::time::Instant;
 
 use allocation_counter::measure;

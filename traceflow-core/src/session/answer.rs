@@ -36,7 +36,7 @@ impl Findings<'_> {
         let without_datapath = self.setup.inventory.nodes();
         let without_datapath = without_datapath.iter().filter(|node| reach.find(node).is_none());
         let idle = |node: &&NodeName| {
-            let stage = self.work.get(*node).map(|work| work.stage);
+            let stage = self.work.get(node).map(|work| work.stage);
             matches!(stage, None | Some(Stage::Bystander | Stage::LeftOut))
         };
         let idle = reach.within.iter().map(|watched| &watched.node).filter(idle);

@@ -1,11 +1,12 @@
 //! Who says what when: a switch that is played by the test, on a real socket.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::message::{Echo, ErrorMessage, FeaturesReply, FlowMod, Hello, Message, PacketIn2, PacketOut};
@@ -160,6 +161,40 @@ async fn an_error_belongs_to_the_order_that_caused_it() {
     let ((), (refused, done)) = tokio::join!(play, orders);
     assert!(matches!(refused, Err(DatapathError::Refused(_))), "{refused:?}");
     assert!(done.is_ok(), "{done:?}");
+}
+
+/// The next packet of a connection that is to be forgotten may go by another switch, and come to this one first.
+#[tokio::test]
+async fn what_is_answered_is_written_before_anybody_acts_on_what_was_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("switch");
+    let listener = UnixListener::bind(&path).unwrap();
+    let heard = Arc::new(Notify::new());
+    let channel = Channel::open(Opening {
+        address: Address::Unix(path),
+        controller: 0x7466,
+        give_up: None,
+        ears: Box::new({
+            let heard = heard.clone();
+            move |said: Said<'_>| match said {
+                Said::Packet(_) => {
+                    heard.notify_one();
+                    vec![flow()]
+                }
+                _ => Vec::new(),
+            }
+        }),
+    });
+    let mut switch = Switch::accept(&listener).await;
+    channel.up().await.unwrap();
+    for _ in 0..10 {
+        switch.say(0, &Message::PacketIn2(PacketIn2::new(vec![0; 100]))).await;
+        heard.notified().await;
+        let mut there = [std::mem::MaybeUninit::uninit(); 8];
+        let there = socket2::SockRef::from(&switch.stream).peek(&mut there);
+        assert_eq!(there.unwrap(), 8, "a message's header");
+        switch.hear("OFPT_FLOW_MOD").await;
+    }
 }
 
 #[tokio::test]

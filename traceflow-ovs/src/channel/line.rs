@@ -4,7 +4,6 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 use traceflow_core::datapath::DatapathError;
 use traceflow_openflow::connection::{Connection, Event};
@@ -86,24 +85,15 @@ impl Line {
     }
 
     pub(super) async fn serve(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>, opening: &Opening) -> Lost {
-        let mut heard = 0;
         loop {
-            match self.hand_out(opening) {
-                Ok(more) => heard += more,
-                Err(lost) => return lost,
+            if let Err(lost) = self.hand_out(opening) {
+                return lost;
             }
-            self.collect();
-            if !self.outgoing.is_empty() {
-                if heard > 1 {
-                    // Those who have heard something have their turn first, and what they want next goes with this.
-                    yield_now().await;
-                    self.take_waiting(requests);
-                }
-                if let Err(error) = self.write_now().await {
-                    return error.into();
-                }
+            // What is to be forgotten is told before anybody acts on what was heard: the next packet of a connection may go by
+            // another switch, and come here first.
+            if let Err(error) = self.write_now().await {
+                return error.into();
             }
-            heard = 0;
             tokio::select! {
                 request = requests.recv() => {
                     let Some(request) = request else { return self.flush().await };
@@ -113,10 +103,7 @@ impl Line {
                         return error.into();
                     }
                 }
-                turned = self.turn(Some(opening)) => match turned {
-                    Ok(shown) => heard = shown,
-                    Err(lost) => return lost,
-                },
+                turned = self.turn(Some(opening)) => if let Err(lost) = turned { return lost },
             }
         }
     }
@@ -170,8 +157,8 @@ impl Line {
     }
 
     /// One step: what comes is read, what is to go is written, what is due is done. Packet-ins are shown to who hears them, if
-    /// anybody does; returns how many.
-    async fn turn(&mut self, hearing: Option<&Opening>) -> Result<usize, Lost> {
+    /// anybody does.
+    async fn turn(&mut self, hearing: Option<&Opening>) -> Result<(), Lost> {
         self.collect();
         let due = self.connection.poll_timeout();
         let due = due.map_or_else(|| Instant::now() + LONGEST_PAUSE, Instant::from_std);
@@ -181,29 +168,26 @@ impl Line {
                 if read == 0 {
                     return Err(Lost::Eof);
                 }
-                return Ok(self.hear(read, hearing));
+                self.hear(read, hearing);
             }
             written = self.writer.write(&self.outgoing), if !self.outgoing.is_empty() => {
                 self.outgoing.drain(..written?);
             }
             () = sleep_until(due) => self.connection.handle_timeout(std::time::Instant::now()),
         }
-        Ok(0)
+        Ok(())
     }
 
-    fn hear(&mut self, read: usize, hearing: Option<&Opening>) -> usize {
+    fn hear(&mut self, read: usize, hearing: Option<&Opening>) {
         let (bytes, now) = (&self.incoming[..read], std::time::Instant::now());
         let Some(opening) = hearing else {
-            self.connection.handle_bytes(bytes, now);
-            return 0;
+            return self.connection.handle_bytes(bytes, now);
         };
-        let (mut shown, mut answers) = (0, Vec::new());
+        let mut answers = Vec::new();
         self.connection.handle_bytes_showing(bytes, now, &mut |packet_in| {
-            shown += 1;
             answers.append(&mut (opening.ears)(Said::Packet(packet_in)));
         });
         self.post(&answers);
-        shown
     }
 
     /// Writes what the socket takes without waiting: most often all.
@@ -233,11 +217,8 @@ impl Line {
         self.connection.poll_transmit_into(&mut self.outgoing);
     }
 
-    /// Returns how much there was.
-    fn hand_out(&mut self, opening: &Opening) -> Result<usize, Lost> {
-        let mut count = 0;
+    fn hand_out(&mut self, opening: &Opening) -> Result<(), Lost> {
         while let Some(event) = self.connection.poll_event() {
-            count += 1;
             match event {
                 Event::Message(Message::PacketIn2(packet_in)) => {
                     let bytes = packet_in.to_message();
@@ -263,7 +244,7 @@ impl Line {
                 _ => {}
             }
         }
-        Ok(count)
+        Ok(())
     }
 }
 
