@@ -6,6 +6,9 @@
 
 pub mod callgrind;
 pub mod measure;
+pub mod openflow;
+pub mod report;
+pub mod tracers;
 pub mod traces;
 
 mod ours;
@@ -13,7 +16,7 @@ mod peers;
 mod predictions;
 mod sample;
 
-use peers::{etherparse, memcpy, smoltcp};
+use peers::{etherparse, memcpy, pnet, smoltcp};
 
 /// Something that can be done many times over, to see what it costs.
 #[derive(Debug)]
@@ -49,37 +52,44 @@ pub struct Limit {
 
 /// Every comparison, in the order of the table.
 pub static COMPARISONS: &[Comparison] = &[
-    against(&ours::PATCH_TCP, &memcpy::TCP, Some(4.0)),
-    against(&ours::PATCH_TCP, &memcpy::TCP_CALLED, Some(4.0)),
-    against(&ours::PATCH_UDP6, &memcpy::UDP6, Some(4.0)),
-    against(&ours::PATCH_SCTP, &memcpy::SCTP, Some(4.0)),
+    against(&ours::PATCH_TCP, &memcpy::TCP, Some(3.0)),
+    against(&ours::PATCH_TCP, &memcpy::TCP_CALLED, Some(3.0)),
+    against(&ours::PATCH_UDP6, &memcpy::UDP6, Some(3.0)),
+    against(&ours::PATCH_SCTP, &memcpy::SCTP, Some(3.0)),
     against(&ours::PATCH_TCP, &smoltcp::EMIT_TCP, Some(1.0 / 3.0)),
     against(&ours::PATCH_UDP6, &smoltcp::EMIT_UDP6, Some(1.0 / 3.0)),
     against(&ours::BUILD_TCP, &etherparse::BUILD_TCP, Some(1.0)),
     against(&ours::BUILD_UDP6, &etherparse::BUILD_UDP6, Some(1.0)),
     against(&ours::BUILD_TCP, &etherparse::HEADERS_TCP, Some(1.0)),
+    against(&ours::BUILD_TCP, &pnet::BUILD_TCP, Some(1.0)),
     against(&ours::BUILD_TCP, &smoltcp::EMIT_TCP, None),
     against(&ours::BUILD_UDP6, &smoltcp::EMIT_UDP6, None),
     against(&ours::READ_TCP, &etherparse::LAX_TCP, None),
     against(&ours::READ_TCP, &etherparse::STRICT_TCP, None),
     against(&ours::READ_TCP, &smoltcp::READ_TCP, None),
+    against(&ours::READ_TCP, &pnet::READ_TCP, None),
+    against(&openflow::FLOW_MOD, &openflow::FLOW_MOD_SLICES, None),
+    against(&openflow::FLOW_MOD_FRESH, &openflow::FLOW_MOD_SLICES, None),
+    against(&openflow::PACKET_OUT, &openflow::PACKET_OUT_COPIED, None),
+    against(&openflow::PACKET_IN_VIEW, &openflow::PACKET_IN_SLICES, None),
+    against(&openflow::PACKET_IN_VIEW, &openflow::PACKET_IN_OWNED, Some(1.0)),
 ];
 
 /// Every operation that has a limit instead of a peer.
 pub static LIMITS: &[Limit] = &[
-    below_5_microseconds(&predictions::TO_POD),
-    below_5_microseconds(&predictions::TO_OTHER_NODE),
-    below_5_microseconds(&predictions::TO_SERVICE),
+    below_2_microseconds(&predictions::TO_POD),
+    below_2_microseconds(&predictions::TO_OTHER_NODE),
+    below_2_microseconds(&predictions::TO_SERVICE),
 ];
 
 const fn against(ours: &'static Operation, peer: &'static Operation, at_most: Option<f64>) -> Comparison {
     Comparison { ours, peer, at_most }
 }
 
-const fn below_5_microseconds(operation: &'static Operation) -> Limit {
+const fn below_2_microseconds(operation: &'static Operation) -> Limit {
     Limit {
         operation,
-        at_most: 5_000.0,
+        at_most: 2_000.0,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bench of traces on real switches, for a moment: it works, and prints its table.
+//! The benches on real switches, for a moment: they work, and print what they found.
 
 use std::process::Command;
 
@@ -13,7 +13,33 @@ fn the_bench_of_traces_prints_every_scenario() {
     // A target that is missed is no failure here: this isn't a release build, nor a quiet machine.
     assert!(matches!(output.status.code(), Some(0 | 1)), "{table}\n{said}");
     for scenario in benches::traces::SCENARIOS {
-        let lines = table.lines().filter(|line| line.starts_with(scenario.name));
-        assert_eq!(lines.count(), 6, "{table}");
+        let lines: Vec<&str> = table.lines().filter(|line| line.starts_with(scenario.name)).collect();
+        let (beside, measured): (Vec<&str>, Vec<&str>) = lines.into_iter().partition(|line| line.contains(" times "));
+        assert_eq!((measured.len(), beside.len()), (6, 4), "{table}");
     }
+}
+
+#[test]
+fn the_bench_of_tracers_prints_every_scenario_and_writes_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let figures = folder.path().join("figures.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_tracers"))
+        .args(["--quick", "--json"])
+        .arg(&figures)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{said}");
+    let figures: serde_json::Value = serde_json::from_slice(&std::fs::read(figures).unwrap()).unwrap();
+    let ratios: Vec<f64> = figures["figures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|figure| figure["ratio"].as_f64().unwrap())
+        .collect();
+    assert_eq!(ratios.len(), 3 * benches::traces::SCENARIOS.len());
+    assert!(
+        ratios.iter().all(|ratio| ratio.is_finite() && *ratio > 0.0),
+        "{ratios:?}"
+    );
 }

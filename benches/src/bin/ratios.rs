@@ -1,4 +1,4 @@
-//! Prints what traceflow's hot paths cost beside their peers: `cargo run --release -p benches [-- --instructions]`.
+//! Prints what traceflow's hot paths cost beside their peers: `cargo run --release -p benches --bin ratios [-- --instructions] [--json FILE]`.
 //!
 //! Exit status 1 if a target is missed, 2 if something could not be measured.
 
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use benches::callgrind::{self, CallgrindError};
 use benches::measure::measure;
+use benches::report::{Report, Target};
 use benches::{COMPARISONS, LIMITS, Operation, operations};
 
 fn main() -> ExitCode {
@@ -20,15 +21,19 @@ fn main() -> ExitCode {
         }
     };
     print_costs(&costs);
-    println!();
-    let ratios_met = print_ratios(&costs);
-    println!();
-    let limits_met = print_limits(&costs);
-    if ratios_met && limits_met {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let mut report = Report::new("packets, OpenFlow messages and predictions");
+    for comparison in COMPARISONS {
+        let (ours, peer) = (
+            nanoseconds(&costs, comparison.ours),
+            nanoseconds(&costs, comparison.peer),
+        );
+        report.add_comparison(comparison, ours, peer);
     }
+    for limit in LIMITS {
+        let taken = nanoseconds(&costs, limit.operation);
+        report.add(limit.operation.name, taken, "ns", Target::AtMost(limit.at_most));
+    }
+    report.finish()
 }
 
 /// What one operation costs.
@@ -69,45 +74,6 @@ fn print_costs(costs: &[Cost]) {
             cost.operation.name, cost.nanoseconds, instructions
         );
     }
-}
-
-/// Whether all targets are met.
-fn print_ratios(costs: &[Cost]) -> bool {
-    println!("{:<58} {:<46} {:>6} {:>7}", "ours", "peer", "ratio", "at most");
-    let mut all_met = true;
-    for comparison in COMPARISONS {
-        let ratio = nanoseconds(costs, comparison.ours) / nanoseconds(costs, comparison.peer);
-        let missed = comparison.at_most.is_some_and(|most| ratio > most);
-        all_met &= !missed;
-        println!(
-            "{:<58} {:<46} {ratio:>6.2} {:>7}{}",
-            comparison.ours.name,
-            comparison.peer.name,
-            comparison
-                .at_most
-                .map_or_else(|| "-".into(), |most| format!("{most:.2}")),
-            if missed { " missed" } else { "" },
-        );
-    }
-    all_met
-}
-
-/// Whether all limits are kept.
-fn print_limits(costs: &[Cost]) -> bool {
-    println!("{:<58} {:>10} {:>10}", "ours", "ns", "at most");
-    let mut all_met = true;
-    for limit in LIMITS {
-        let nanoseconds = nanoseconds(costs, limit.operation);
-        let missed = nanoseconds > limit.at_most;
-        all_met &= !missed;
-        println!(
-            "{:<58} {nanoseconds:>10.0} {:>10.0}{}",
-            limit.operation.name,
-            limit.at_most,
-            if missed { " missed" } else { "" },
-        );
-    }
-    all_met
 }
 
 fn nanoseconds(costs: &[Cost], operation: &Operation) -> f64 {

@@ -2,6 +2,7 @@
 
 pub(crate) mod etherparse;
 pub(crate) mod memcpy;
+pub(crate) mod pnet;
 pub(crate) mod smoltcp;
 
 use std::hint::black_box;
@@ -65,6 +66,8 @@ mod tests {
         assert_eq!(encoded(etherparse::build_tcp, ours.len()), ours);
         assert_eq!(encoded(etherparse::headers_tcp, ours.len()), ours);
         assert_eq!(encoded(smoltcp::emit_tcp, ours.len()), ours);
+        let set = |ends: &Ends, variation, buffer: &mut [u8]| pnet::build_tcp(ends, variation, buffer).unwrap();
+        assert_eq!(encoded(set, ours.len()), ours);
     }
 
     #[test]
@@ -81,5 +84,6 @@ mod tests {
         assert_eq!((fields.length, fields.ports.1, fields.syn), (40, 8080, true));
         assert_eq!(etherparse::strict_tcp(&frame), etherparse::lax_tcp(&frame));
         assert_eq!(smoltcp::read_tcp(&frame), etherparse::lax_tcp(&frame));
+        assert_eq!(pnet::read_tcp(&frame), etherparse::lax_tcp(&frame));
     }
 }

@@ -10,11 +10,11 @@ pub struct Figures {
 }
 
 /// What a contestant took in one turn.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     /// Of each trace.
-    pub(super) times: Vec<Duration>,
+    pub(crate) times: Vec<Duration>,
     /// Of all of them, one beside the other.
-    pub(super) elapsed: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 impl Figures {

@@ -6,8 +6,9 @@
 
 mod bare;
 mod figures;
-mod ours;
-mod world;
+mod many;
+pub(crate) mod ours;
+pub(crate) mod world;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use self::bare::Bare;
 pub use self::figures::Figures;
+pub use self::many::{Many, many};
 use self::ours::Ours;
 use self::world::World;
 
@@ -27,6 +29,13 @@ pub struct Scenario {
     destination: &'static str,
     /// How many nodes report the packet.
     nodes: usize,
+}
+
+impl Scenario {
+    /// Whether its packets go to another node.
+    pub fn crosses_nodes(&self) -> bool {
+        self.nodes > 1
+    }
 }
 
 /// Every scenario, in the order of the table.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use traceflow_core::datapath::Datapath;
-use traceflow_core::trace::Verdict;
+use traceflow_core::trace::{Trace, Verdict};
 use traceflow_core::tracer::Tracer;
 use traceflow_ovs::Instance;
 
@@ -14,13 +14,13 @@ use super::figures::Turn;
 use super::world::{Packets, SourcePorts, World};
 
 #[derive(Clone)]
-pub(super) struct Ours {
+pub(crate) struct Ours {
     tracer: Arc<Tracer>,
     sources: Arc<SourcePorts>,
 }
 
 impl Ours {
-    pub(super) fn open(world: &World) -> Result<Self, Failure> {
+    pub(crate) fn open(world: &World) -> Result<Self, Failure> {
         let datapaths = world.datapaths(Instance::new(0))?.into_iter();
         let tracer = Tracer::builder(world.cluster.clone())
             .predictor(world.cluster.clone())
@@ -34,7 +34,7 @@ impl Ours {
 
     /// In a task, as a program would that has other things to do: what wakes a runtime's outermost future goes by the
     /// system.
-    pub(super) async fn trace(&self, packets: &Packets, in_flight: usize, traces: usize) -> Result<Turn, Failure> {
+    pub(crate) async fn trace(&self, packets: &Packets, in_flight: usize, traces: usize) -> Result<Turn, Failure> {
         let (ours, packets) = (self.clone(), packets.clone());
         tokio::spawn(async move { ours.turn(&packets, in_flight, traces).await }).await?
     }
@@ -53,6 +53,11 @@ impl Ours {
     }
 
     async fn one(&self, packets: &Packets) -> Result<Duration, Failure> {
+        self.answer(packets).await.map(|(time, _)| time)
+    }
+
+    /// How long a trace took, and its answer.
+    pub(super) async fn answer(&self, packets: &Packets) -> Result<(Duration, Trace), Failure> {
         let plan = packets.plan(self.sources.next());
         let begun = Instant::now();
         let trace = self.tracer.trace(plan).await?;
@@ -60,11 +65,11 @@ impl Ours {
         match trace.verdict {
             Verdict::Unanswered(_) => Err(format!("a trace was not answered: {}", trace.verdict).into()),
             _ if trace.hops.len() != packets.nodes => Err(format!("a trace has {} hops", trace.hops.len()).into()),
-            _ => Ok(time),
+            _ => Ok((time, trace)),
         }
     }
 
-    pub(super) async fn close(self) -> Result<(), Failure> {
+    pub(crate) async fn close(self) -> Result<(), Failure> {
         let tracer = Arc::try_unwrap(self.tracer).map_err(|_| "a turn isn't over")?;
         Ok(tracer.close().await?)
     }

@@ -17,25 +17,25 @@ use traceflow_sim::Cluster;
 
 use super::{Failure, Scenario};
 
-pub(super) struct World {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) fabric: Fabric,
-    pub(super) sources: Arc<SourcePorts>,
+pub(crate) struct World {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) fabric: Fabric,
+    pub(crate) sources: Arc<SourcePorts>,
 }
 
 /// Packets of one scenario, each of a connection of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Packets {
-    pub(super) plan: Plan,
-    pub(super) packet: Packet,
+pub(crate) struct Packets {
+    pub(crate) plan: Plan,
+    pub(crate) packet: Packet,
     /// The number of the port that they enter by.
-    pub(super) port: u32,
+    pub(crate) port: u32,
     /// How many nodes report them; the first of the world is where they enter.
-    pub(super) nodes: usize,
+    pub(crate) nodes: usize,
 }
 
 impl World {
-    pub(super) fn start() -> Result<Self, Failure> {
+    pub(crate) fn start() -> Result<Self, Failure> {
         let cluster = Cluster::from_yaml(CLUSTER)?;
         let fabric = Fabric::start(realisation::realise(&cluster)?, FabricSettings::new(Form::Rootless))?;
         Ok(Self {
@@ -57,7 +57,7 @@ impl World {
         Ok(nodes.iter().map(open).collect())
     }
 
-    pub(super) fn packets(&self, scenario: Scenario) -> Result<Packets, Failure> {
+    pub(crate) fn packets(&self, scenario: Scenario) -> Result<Packets, Failure> {
         let asked = CommandLine {
             source: Some("client"),
             destination: Some(scenario.destination),
@@ -97,7 +97,7 @@ impl Packets {
 /// Source ports for everybody, one after the other: a switch that remembers a connection treats its next packet unlike the
 /// first.
 #[derive(Debug)]
-pub(super) struct SourcePorts(AtomicU16);
+pub(crate) struct SourcePorts(AtomicU16);
 
 impl SourcePorts {
     pub(super) fn new() -> Self {
