@@ -31,6 +31,7 @@ mod network_policy;
 mod port;
 mod selection;
 mod selector;
+mod selector_text;
 
 pub use decide::{Access, Decision, Denial, Direction, Exempt, Peer};
 pub use index::{PodId, PolicyIndex};
