@@ -202,7 +202,7 @@ impl fmt::Display for PolicyRef {
 }
 
 /// Why a packet was dropped or rejected.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
     /// A rule of the policy says so.

@@ -48,6 +48,7 @@
 //! | let workloads send | [`Traffic`], [`SimNetwork::send`] |
 //! | break something | [`NodeFaults`], [`SimNetwork::kill`], [`SimNetwork::restart`] |
 //! | ask the policies alone | [`policy`] |
+//! | learn which rules decided about a packet | [`Cluster::decisions`] |
 //! | build the same network elsewhere | [`Cluster::node_objects`] and what follows it, [`Cluster::policies`] |
 //!
 //! # What is decided, and how
@@ -84,6 +85,7 @@ pub mod model;
 pub mod policy;
 
 mod cluster;
+mod deciding;
 mod network;
 mod objects;
 mod pipeline;
@@ -91,5 +93,6 @@ mod predict;
 mod wire;
 
 pub use cluster::{Cluster, ClusterBuilder, Object, ServiceEndpoint};
+pub use deciding::Decided;
 pub use network::{Fate, NodeFaults, Party, SendError, Settings, SimNetwork, Traffic, TunnelFault};
 pub use objects::{LoadError, Objects, Unmodelled};

@@ -40,6 +40,8 @@ pub(crate) struct Entry {
     pub(crate) endpoint: Option<IpAddr>,
     /// Whether it goes on where policies deny it.
     pub(crate) lenient: bool,
+    /// Whether what policies are asked about it is noted.
+    pub(crate) noting: bool,
 }
 
 impl Entry {
@@ -69,6 +71,7 @@ impl Entry {
                     packet: CapturedPacket::from(packet),
                     endpoint: None,
                     lenient: false,
+                    noting: false,
                 })
             }
             Question::Live { matching, .. } => Self::of_live(cluster, plan, matching),
@@ -107,6 +110,7 @@ impl Entry {
             packet,
             endpoint: None,
             lenient: false,
+            noting: false,
         })
     }
 
@@ -157,6 +161,7 @@ pub(crate) fn walk<'a>(
         mut packet,
         endpoint,
         lenient,
+        noting,
     } = entry;
     loop {
         let mut passed = pass(
@@ -169,6 +174,7 @@ pub(crate) fn walk<'a>(
                 as_first: true,
                 endpoint,
                 lenient,
+                noting,
             },
         );
         show(node, &passed);

@@ -89,6 +89,7 @@ impl Flight<'_> {
             as_first: matches!(self.sender, Sender::Tracer { .. }),
             endpoint: None,
             lenient: false,
+            noting: false,
         };
         let mut passed = pass(&self.fabric.cluster, entering);
         node.faults.at_output(&self.fabric.cluster, &mut passed);

@@ -90,6 +90,8 @@ pub(crate) struct Passed {
     pub(crate) tracked: bool,
     /// What policies denied, where that is [noted](Entering::lenient).
     pub(crate) blocked: Vec<Blocked>,
+    /// What policies were asked, where that is [noted](Entering::noting).
+    pub(crate) asked: Vec<Access>,
 }
 
 /// What policies of a Pod denied.
@@ -113,6 +115,8 @@ pub(crate) struct Entering<'a> {
     pub(crate) endpoint: Option<IpAddr>,
     /// Whether what policies deny is noted and goes on.
     pub(crate) lenient: bool,
+    /// Whether what policies are asked is noted.
+    pub(crate) noting: bool,
 }
 
 /// Walks a packet through one node.
@@ -144,6 +148,7 @@ struct Passage<'a> {
     exit: Option<routing::Exit>,
     decision: Decision,
     blocked: Vec<Blocked>,
+    asked: Vec<Access>,
     observations: Vec<Observation>,
 }
 
@@ -161,6 +166,7 @@ impl<'a> Passage<'a> {
             exit: None,
             decision: Decision::NotIsolated,
             blocked: Vec::new(),
+            asked: Vec::new(),
             // SpoofGuard, LB, a rule in each direction, Output.
             observations: Vec::with_capacity(5),
         }
@@ -196,6 +202,7 @@ impl<'a> Passage<'a> {
             },
             tracked: self.tracked,
             blocked: self.blocked,
+            asked: self.asked,
         }
     }
 }

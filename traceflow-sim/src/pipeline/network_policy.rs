@@ -62,6 +62,9 @@ fn apply_rules(passage: &mut Passage<'_>, pod: PodId, judges: &Judges) -> Contro
         return ControlFlow::Continue(());
     }
     let access = access(passage, pod, judges.direction);
+    if passage.entering.noting {
+        passage.asked.push(access);
+    }
     passage.decision = passage.cluster.policies.decide(&access);
     if passage.entering.lenient && !passage.decision.allows() {
         passage.blocked.push(Blocked { pod, access });

@@ -158,6 +158,18 @@ impl PolicyIndex {
         allowed.unwrap_or_else(|| isolated_by(policies))
     }
 
+    /// Everything that took part in what [`decide`](Self::decide) says, in order: the rule of Antrea's that passed the packet
+    /// on, where one did, then what decided.
+    pub fn deciding(&self, access: &Access) -> Vec<Decision> {
+        let last = self.decide(access);
+        let passed = self.ask(access).ok().and_then(|asked| {
+            let (tiers, _) = asked.antrea_rules();
+            asked.decided_by(tiers)
+        });
+        let passed = passed.filter(|first| matches!(first, Decision::Passed { .. }) && *first != last);
+        passed.into_iter().chain([last]).collect()
+    }
+
     /// What denies `traffic`, and what would if that were taken away, and so on; empty if it is allowed. The first is what
     /// [`decide`](Self::decide) says.
     pub fn denials(&self, access: &Access) -> Vec<Decision> {
