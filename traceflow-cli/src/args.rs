@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,12 @@ pub(crate) enum Command {
     /// Remove what tracers that died left on the switches
     #[command(after_help = SWEEP_HELP)]
     Sweep(SweepArgs),
+    /// Ask who reaches whom: every pair of Pods
+    #[command(after_help = MATRIX_HELP)]
+    Matrix(MatrixArgs),
+    /// Hold expectations against the network, as a test: who reaches whom, and who doesn't
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Show OpenFlow messages as ovs-ofctl does, and what tracers' packet-ins among them say
     #[command(after_help = DECODE_HELP)]
     Decode(DecodeArgs),
@@ -40,6 +47,8 @@ pub(crate) struct RunArgs {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -73,6 +82,8 @@ pub(crate) struct TraceArgs {
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
+    pub(crate) way: WayArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
@@ -92,6 +103,14 @@ pub(crate) struct NetworkArgs {
     /// nobody uses there is taken if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=i64::from(LAST_INSTANCE)))]
     pub(crate) instance: Option<u8>,
+    /// Makes random choices (source port, Service endpoint) repeatable
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// In which way single traces are asked.
+#[derive(Debug, Default, Args)]
+pub(crate) struct WayArgs {
     /// Traffic that the simulated workloads send once the live traces are armed, and again for those that had to queue,
     /// such as 'pod1->pod3 tcp,tcp_dst=80'; may be repeated
     #[arg(long, value_name = "TRAFFIC")]
@@ -102,9 +121,88 @@ pub(crate) struct NetworkArgs {
     /// Watch every node for live traffic, not only those on the predicted path
     #[arg(long)]
     pub(crate) all_nodes: bool,
-    /// Makes random choices (source port, Service endpoint) repeatable
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
+}
+
+/// The arguments of `traceflow matrix`.
+#[derive(Debug, Args)]
+pub(crate) struct MatrixArgs {
+    /// Who sends: `pod`, `namespace/pod`, labels such as `app=web,!canary` or `shop/app=web`, `shop/*`, or `*` for everybody;
+    /// may be repeated
+    #[arg(long, value_name = "SELECTOR", default_value = "*")]
+    pub(crate) from: Vec<String>,
+    /// Whom packets are for: the same, `svc/service`, `svc/namespace/service`, or an IP address; may be repeated
+    #[arg(long, value_name = "SELECTOR", default_value = "*")]
+    pub(crate) to: Vec<String>,
+    /// What is sent from each to each: `tcp/80,udp/53,sctp/132,icmp`; `tcp6/80` for IPv6 where both could be
+    #[arg(long, value_name = "LIST")]
+    pub(crate) ports: String,
+    /// Say also which rule is behind each denial
+    #[arg(long)]
+    pub(crate) denials: bool,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    /// How to print the answer
+    #[arg(short = 'o', long, value_enum, default_value_t = MatrixFormat::Table, value_name = "FORMAT")]
+    pub(crate) output: MatrixFormat,
+    /// When to colour the table: by default on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+}
+
+/// The arguments of `traceflow check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Files of expectations, YAML or JSON; `-` is standard input. All of them are checked before any packet is sent
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// List also the policy rules that no packet exercised
+    #[arg(long)]
+    pub(crate) untouched: bool,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    /// How to print what is met
+    #[arg(short = 'o', long, value_enum, default_value_t = CheckFormat::Table, value_name = "FORMAT")]
+    pub(crate) output: CheckFormat,
+    /// When to colour the table: by default on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+}
+
+/// How it is printed which expectations are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Table,
+    /// JUnit's XML, which pipelines read
+    Junit,
+    /// For programs
+    Json,
+}
+
+/// How many packets are sent at a time, and how long each is waited for.
+#[derive(Debug, Args)]
+pub(crate) struct PaceArgs {
+    /// On real switches: how many packets are in flight at a time
+    #[arg(long, value_name = "N", default_value_t = traceflow_reach::IN_FLIGHT)]
+    pub(crate) in_flight: NonZeroUsize,
+    /// On real switches: how long to wait for the answer of one packet, 1s to 300s
+    #[arg(short = 't', long, value_name = "TIME", default_value = "5s", value_parser = parse_timeout)]
+    pub(crate) timeout: Duration,
+}
+
+/// How a matrix is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MatrixFormat {
+    /// For people: who is treated alike stands together
+    Table,
+    /// A line for each packet
+    Csv,
+    /// An object for each packet
+    Json,
 }
 
 /// The arguments of `traceflow sweep`.
@@ -192,9 +290,12 @@ Try the demo cluster:
   traceflow trace --cluster examples/demo -S pod1 -D pod3 -f tcp,tcp_dst=80
   traceflow run --cluster examples/demo -o yaml \\
       examples/demo/tf-pod1-to-svc.yaml
+  traceflow matrix --cluster examples/demo --ports tcp/80,icmp
+  traceflow check --cluster examples/demo examples/checks/demo.yaml
 
 Exit status: 0 the question was answered, be the packet delivered or dropped;
-2 bad input; 3 no answer; 128 and more: ended by a signal.";
+1 an expectation of check is not met; 2 bad input; 3 no answer;
+128 and more: ended by a signal.";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -220,6 +321,47 @@ was killed can't; its flows go by themselves after a minute, or at once by
 this. Flows of a tracer that is at work go, too; everybody else's stay.
 What was removed is printed. The exit status is 3 if a switch can't be
 reached; the others are swept all the same.";
+
+const MATRIX_HELP: &str = "\
+Examples:
+  # Who reaches whom, and which rule is behind each denial?
+  traceflow matrix --cluster examples/demo --ports tcp/80,icmp --denials
+  # Who reaches one Service, as a spreadsheet?
+  traceflow matrix --cluster examples/demo --to svc/tf-destination \\
+      --ports tcp/80 -o csv
+  # What really happens: a packet for each pair, none handed to a Pod
+  traceflow matrix --cluster cluster.yaml --from 'shop/*' --to app=db \\
+      --ports tcp/5432 --datapath ovs --nodes nodes.yaml
+
+On the simulated network everything is predicted, and nothing is sent. Pods
+that are treated alike are one row or one column, called by a label or a
+namespace that nobody else has. Selectors are those of `kubectl -l`, with
+`namespace/` in front; `canary,` means that a label is there.
+The exit status is 3 if a packet has no answer.";
+
+const CHECK_HELP: &str = "\
+Examples:
+  traceflow check --cluster examples/demo examples/checks/demo.yaml
+  # For a pipeline
+  traceflow check --cluster examples/demo -o junit \\
+      examples/checks/demo.yaml
+
+A file of expectations:
+  expectations:
+  - name: only pod1 reaches the destinations by HTTP
+    from: pod1                   # a selector as of matrix, or a list
+    to: role=destination
+    ports: tcp/80                # or a list
+    expect: delivered            # delivered, denied, dropped or rejected
+    others: denied               # optional: everybody who isn't in from
+    by: {policy: \"K8sNetworkPolicy:default/allow-ingress-from-pod1\"}
+
+`denied` is dropped or rejected, by a policy. `by` is optional and names the
+policy behind each denial, with `rule` for Antrea's. Who selects nobody is
+mistaken, for that proves nothing, unless `mayBeEmpty: true` is there.
+
+Exit status: 0 all are met; 1 one is not; 2 bad input; 3 a packet has no
+answer, and no expectation is known not to be met.";
 
 const DECODE_HELP: &str = "\
 Examples:

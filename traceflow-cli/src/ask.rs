@@ -80,6 +80,12 @@ async fn traced(network: &Network, questions: Vec<Question>) -> Result<Vec<Answe
         answers = answered(&tracer, network, questions) => Ok(answers),
         signal = signals.next() => Err(Failure::Interrupted(signal)),
     };
+    close(tracer, &mut signals).await;
+    outcome
+}
+
+/// Waits until the tracer has removed everything; a signal ends that, too.
+pub(crate) async fn close(tracer: Tracer, signals: &mut Signals) {
     let left = "what is left there goes by itself within a minute";
     tokio::select! {
         closed = tracer.close() => if let Err(error) = closed {
@@ -87,7 +93,6 @@ async fn traced(network: &Network, questions: Vec<Question>) -> Result<Vec<Answe
         },
         _ = signals.next() => eprintln!("warning: interrupted while removing; {left}"),
     }
-    outcome
 }
 
 async fn answered(tracer: &Tracer, network: &Network, questions: Vec<Question>) -> Vec<Answer> {

@@ -8,7 +8,7 @@ use traceflow_core::datapath::Datapath;
 use traceflow_core::trace::Predictor;
 use traceflow_sim::Cluster;
 
-use crate::args::{DatapathKind, NetworkArgs};
+use crate::args::{DatapathKind, NetworkArgs, WayArgs};
 use crate::failure::Failure;
 use crate::simulation::Simulation;
 use crate::switches::Switches;
@@ -21,10 +21,10 @@ pub(crate) enum Datapaths {
 
 impl Datapaths {
     /// Checks everything that is said about them; nothing is touched yet.
-    pub(crate) fn load(args: &NetworkArgs, cluster: &Arc<Cluster>, seed: u64) -> Result<Self, Failure> {
-        check(args)?;
+    pub(crate) fn load(args: &NetworkArgs, way: &WayArgs, cluster: &Arc<Cluster>, seed: u64) -> Result<Self, Failure> {
+        check(args, way)?;
         Ok(match &args.nodes {
-            None => Self::Simulated(Simulation::load(cluster, &args.send, seed)?),
+            None => Self::Simulated(Simulation::load(cluster, &way.send, seed)?),
             Some(nodes) => Self::Switches(Switches::load(nodes, cluster, args.instance)?),
         })
     }
@@ -61,7 +61,7 @@ impl Datapaths {
 }
 
 /// Whether the arguments go together.
-fn check(args: &NetworkArgs) -> Result<(), Failure> {
+fn check(args: &NetworkArgs, way: &WayArgs) -> Result<(), Failure> {
     let switches = args.datapath == DatapathKind::Ovs;
     let mistake = if !switches && args.nodes.is_some() {
         "--nodes is for real switches; add --datapath ovs, or drop it"
@@ -69,9 +69,9 @@ fn check(args: &NetworkArgs) -> Result<(), Failure> {
         "--instance is for real switches; add --datapath ovs, or drop it"
     } else if switches && args.nodes.is_none() {
         "--datapath ovs needs --nodes FILE, which says where the switches are"
-    } else if switches && !args.send.is_empty() {
+    } else if switches && !way.send.is_empty() {
         "--send is for simulated workloads; with --datapath ovs let the real ones send once the trace is armed"
-    } else if switches && args.predict {
+    } else if switches && way.predict {
         "--predict asks the model and no switch; drop it, or drop --datapath ovs and --nodes"
     } else {
         return Ok(());

@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
     #[error("the answer can't be written")]
     Unwritable(#[source] io::Error),
+    #[error("asking stopped halfway")]
+    Panicked(#[source] tokio::task::JoinError),
     /// Everything that could be removed was.
     #[error("interrupted")]
     Interrupted(Signal),

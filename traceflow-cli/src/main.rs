@@ -7,17 +7,21 @@
 //!
 //! It reads arguments and files, and leaves every decision to the library; `--help` of each command teaches the rest.
 //! Answers go to standard output, progress and errors to standard error. The exit status is 0 if the question was
-//! answered, be the packet delivered or dropped, 2 for bad input, 3 if there is no answer, 128 and more if a signal ended
+//! answered, be the packet delivered or dropped, 1 if an expectation of `check` is not met, 2 for bad input, 3 if there is no answer, 128 and more if a signal ended
 //! it.
 
 mod args;
 mod ask;
+mod check;
 mod datapaths;
 mod decode;
 mod failure;
 mod files;
+mod many;
+mod matrix;
 mod network;
 mod output;
+mod progress;
 mod question;
 mod signals;
 mod simulation;
@@ -29,21 +33,34 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command, NetworkArgs, OutputArgs};
+use args::{Cli, Command, NetworkArgs, OutputArgs, WayArgs};
 use failure::Failure;
 use network::Network;
 use question::Question;
 use tables::Tables;
+use traceflow_reach::check::Status;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(args) => answer(&args.network, &args.output, None, |network| {
+        Command::Run(args) => answer(&args.network, &args.way, &args.output, None, |network| {
             question::from_files(&args.files, network)
         }),
-        Command::Trace(args) => answer(&args.network, &args.output, args.tables.as_deref(), |network| {
-            question::from_command_line(&args, network).map(|question| vec![question])
-        }),
+        Command::Trace(args) => answer(
+            &args.network,
+            &args.way,
+            &args.output,
+            args.tables.as_deref(),
+            |network| question::from_command_line(&args, network).map(|question| vec![question]),
+        ),
         Command::Sweep(args) => sweep::run(&args).map(exit_code),
+        Command::Matrix(args) => matrix::run(&args).map(exit_code),
+        Command::Check(args) => check::run(&args).map(|status| {
+            ExitCode::from(match status {
+                Status::Met => ANSWERED,
+                Status::Unmet => NOT_MET,
+                Status::Unanswered => NO_ANSWER,
+            })
+        }),
         Command::Decode(args) => {
             decode::run(&args).map(|whole| ExitCode::from(if whole { ANSWERED } else { failure::BAD_INPUT }))
         }
@@ -60,11 +77,12 @@ fn main() -> ExitCode {
 /// Reads everything, and only when all of it is right, asks.
 fn answer(
     network: &NetworkArgs,
+    way: &WayArgs,
     output: &OutputArgs,
     tables: Option<&str>,
     questions: impl FnOnce(&mut Network) -> Result<Vec<Question>, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let mut network = Network::load(network)?;
+    let mut network = Network::load(network, way)?;
     let questions = questions(&mut network)?;
     output::check(output, &questions)?;
     let tables = tables
@@ -85,4 +103,6 @@ fn exit_code(answered: bool) -> ExitCode {
 
 /// Delivered or dropped alike.
 const ANSWERED: u8 = 0;
+/// An expectation of `check`.
+const NOT_MET: u8 = 1;
 const NO_ANSWER: u8 = 3;

@@ -10,7 +10,7 @@ use traceflow_core::spec::TraceSpec;
 use traceflow_core::tracer::Tracer;
 use traceflow_sim::{Cluster, Unmodelled};
 
-use crate::args::NetworkArgs;
+use crate::args::{NetworkArgs, WayArgs};
 use crate::datapaths::Datapaths;
 use crate::failure::Failure;
 
@@ -21,22 +21,22 @@ pub(crate) struct Network {
     pub(crate) predict: bool,
     pub(crate) watch: Watch,
     random: fastrand::Rng,
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Network {
     /// Reads the cluster, and what is said about its datapaths.
-    pub(crate) fn load(args: &NetworkArgs) -> Result<Self, Failure> {
+    pub(crate) fn load(args: &NetworkArgs, way: &WayArgs) -> Result<Self, Failure> {
         let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
         let cluster = Arc::new(Cluster::from_paths(&args.cluster)?.with_seed(seed));
         if let Some(warning) = left_out(cluster.unmodelled()) {
             eprintln!("warning: {warning}");
         }
         Ok(Self {
-            datapaths: Datapaths::load(args, &cluster, seed)?,
+            datapaths: Datapaths::load(args, way, &cluster, seed)?,
             cluster,
-            predict: args.predict,
-            watch: if args.all_nodes { Watch::All } else { Watch::Path },
+            predict: way.predict,
+            watch: if way.all_nodes { Watch::All } else { Watch::Path },
             random: fastrand::Rng::with_seed(seed),
             seed,
         })

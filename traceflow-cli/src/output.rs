@@ -99,7 +99,8 @@ fn pictures(answers: &[Answer], draw: fn(&Trace) -> String) -> String {
         .collect()
 }
 
-fn style(color: ColorChoice) -> Style {
+/// Whether to colour what is printed to standard output.
+pub(crate) fn style(color: ColorChoice) -> Style {
     let wanted = match color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,

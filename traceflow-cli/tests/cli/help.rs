@@ -11,6 +11,8 @@ fn help_shows_every_command_and_the_exit_status() {
         "trace",
         "sweep",
         "decode",
+        "matrix",
+        "check",
         "Exit status: 0",
         "traceflow trace --cluster examples/demo",
     ] {
@@ -33,6 +35,8 @@ fn no_line_of_the_examples_is_longer_than_a_terminal_is_wide() {
         &["run", "--help"],
         &["sweep", "--help"],
         &["decode", "--help"],
+        &["matrix", "--help"],
+        &["check", "--help"],
     ] {
         let run = traceflow(args);
         let examples = run
@@ -51,8 +55,14 @@ fn no_line_of_the_examples_is_longer_than_a_terminal_is_wide() {
 /// What the help tells people to type is typed here.
 #[test]
 fn the_examples_of_the_help_work() {
-    let texts = [&["--help"][..], &["trace", "--help"], &["run", "--help"]]
-        .map(|args| traceflow(args).out.replace("\\\n", " "));
+    let texts = [
+        &["--help"][..],
+        &["trace", "--help"],
+        &["run", "--help"],
+        &["matrix", "--help"],
+        &["check", "--help"],
+    ]
+    .map(|args| traceflow(args).out.replace("\\\n", " "));
     let mut tried = 0;
     for line in texts.iter().flat_map(|text| text.lines()) {
         let Some(command) = line.trim().strip_prefix("traceflow ") else {
@@ -72,7 +82,7 @@ fn the_examples_of_the_help_work() {
         assert_eq!(run.exit, 0, "{command}: {}{}", run.out, run.err);
         tried += 1;
     }
-    assert!(tried >= 7, "only {tried} examples were found");
+    assert!(tried >= 13, "only {tried} examples were found");
 }
 
 /// Splits a line as a shell does that knows single quotes only.

@@ -1,11 +1,13 @@
 //! The program as its users see it: arguments and files in; text, exit status and progress out.
 
 mod bad_input;
+mod check;
 mod decode;
 mod demo;
 mod explain;
 mod help;
 mod live;
+mod matrix;
 mod output;
 mod switches;
 
