@@ -5,6 +5,7 @@
 //! static [`Operation`] and a line in one of those lists.
 
 pub mod callgrind;
+pub mod matrix;
 pub mod measure;
 pub mod openflow;
 pub mod report;

@@ -26,11 +26,13 @@ where
         let mut asking = tokio::spawn(ask(Arc::clone(&tracer)));
         let outcome = tokio::select! {
             answered = &mut asking => answered.map_err(Failure::Panicked),
-            signal = signals.next() => Err(Failure::Interrupted(signal)),
+            signal = signals.next() => {
+                // Its traces are cancelled with it, and only then nobody else has the tracer.
+                asking.abort();
+                let _ = (&mut asking).await;
+                Err(Failure::Interrupted(signal))
+            }
         };
-        // Its traces are cancelled with it, and only then nobody else has the tracer.
-        asking.abort();
-        let _ = asking.await;
         if let Some(tracer) = Arc::into_inner(tracer) {
             close(tracer, &mut signals).await;
         }
