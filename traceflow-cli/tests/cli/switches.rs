@@ -413,3 +413,70 @@ fn tables_that_cannot_be_shown_are_refused_with_the_reason() {
         refusal(&[NODES[0]]).starts_with("error: --tables needs the switch's control socket; add `unixctl: unix:PATH`")
     );
 }
+
+#[test]
+fn a_matrix_of_the_switches_is_the_simulators_and_leaves_nothing() {
+    let demo = Demo::start();
+    let untouched = demo.flows();
+    let asked = ["matrix", "--ports", "tcp/80,udp/53,icmp", "-o", "csv"];
+    let (real, simulated) = (demo.run(&asked), on_demo(&asked));
+    assert_eq!((real.exit, real.err.as_str()), (0, ""));
+    assert_eq!(real.out, simulated.out);
+    assert_eq!(demo.flows(), untouched, "nothing is left");
+    assert_eq!(demo.connections(), "", "nothing is left");
+}
+
+#[test]
+fn checks_are_met_on_switches_as_on_the_simulator() {
+    let demo = Demo::start();
+    let run = demo.run(&["check", "examples/checks/demo.yaml"]);
+    assert_eq!((run.exit, run.err.as_str()), (0, ""), "{}", run.out);
+    let simulated = on_demo(&["check", "examples/checks/demo.yaml"]).out;
+    let told = "  by the model of the network: switches don't tell a Kubernetes policy's rules apart\n";
+    assert_eq!(run.out, simulated.replace("predicted", "sent") + told);
+}
+
+/// A policy that a node doesn't realise is found by the pair that gets through, with the node.
+#[test]
+fn an_expectation_that_a_switch_breaks_is_not_met_and_the_switch_is_named() {
+    let demo = Demo::start();
+    let node = demo.fabric.node(&NODES[1].into()).expect("it is there");
+    let flows = Command::new("ovs-ofctl")
+        .args(["-O", "OpenFlow15", "del-flows"])
+        .arg(format!("unix:{}", node.openflow.display()))
+        .arg(format!("table=28,reg1={}", node.pods[0].port))
+        .output()
+        .expect("ovs-ofctl runs");
+    assert!(flows.status.success(), "{flows:?}");
+    assert_eq!(demo.flows().matches("table=28, priority=200").count(), 1, "of two nodes one has it");
+    let run = demo.run(&["check", "examples/checks/demo.yaml"]);
+    assert_eq!(run.exit, 1, "{}{}", run.out, run.err);
+    assert!(
+        run.out.contains("unlike the model: ") && run.out.contains(NODES[1]),
+        "{}",
+        run.out
+    );
+}
+
+#[test]
+fn a_signal_ends_a_matrix_when_everything_is_removed() {
+    let demo = Demo::start();
+    let untouched = demo.flows();
+    // What is sent to the other node gets lost, so that the matrix is still at work when the signal comes.
+    demo.fabric.set_underlay(&NODES[1].into(), false).expect("it is there");
+    let mut command = program();
+    command.args(demo.words(&["matrix", "--ports", "tcp/80", "-t", "300s"]));
+    command.args(["--cluster", "examples/demo"]);
+    let child = command.spawn().expect("the program starts");
+    while demo.flows() == untouched {
+        std::thread::yield_now();
+    }
+    let kill = Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status();
+    assert!(kill.expect("kill runs").success());
+    let output = child.wait_with_output().expect("the program ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*said), (Some(130), "error: interrupted\n"));
+    assert_eq!(demo.flows(), untouched, "nothing is left");
+}
