@@ -29,7 +29,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Status, Failure> {
     let questions = checks.resolve(&network.cluster)?;
     let questions = questions.with_seed(network.seed).with_timeout(args.pace.timeout);
     let report = ask(&network, questions, &args.pace)?;
-    let coverage = Coverage::of(&report, &network.cluster);
+    let coverage = Coverage::of(&report);
     output::write(&match args.output {
         CheckFormat::Table => check::table(&report, &coverage, args.untouched, output::style(args.color)),
         CheckFormat::Junit => check::junit(&report, &coverage),

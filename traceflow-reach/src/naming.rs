@@ -1,4 +1,5 @@
-//! What a group of Pods is called: by a namespace or a label that all of them have and nobody else, else by their names.
+//! What a group of Pods is called: by a namespace, by a label that all of them have and nobody else, or by one that nobody of
+//! them has and everybody else; else by their names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,12 +98,24 @@ fn name_in(all: &[Named<'_>], namespace: &str, members: &[usize], universe: &[us
     if members.len() > 1 && members.len() == universe.len() {
         return vec![format!("{namespace}/* ({})", counted(members.len(), "Pod"))];
     }
+    let others: Vec<usize> = universe
+        .iter()
+        .copied()
+        .filter(|place| !members.contains(place))
+        .collect();
     let mut terms = Vec::new();
     let mut rest = members.to_vec();
     while rest.len() > 1 {
         let Some((label, covered)) = best_label(all, &rest, members, universe) else {
             break;
         };
+        if covered.len() < members.len()
+            && let Some((label, left_out)) = best_label(all, &others, &others, universe)
+            && left_out.len() == others.len()
+        {
+            let label = label.replacen('=', "!=", 1);
+            return vec![format!("{namespace}/{label} ({})", counted(members.len(), "Pod"))];
+        }
         terms.push(format!("{namespace}/{label} ({})", counted(covered.len(), "Pod")));
         rest.retain(|place| !covered.contains(place));
     }
@@ -189,11 +202,12 @@ mod tests {
             (&["shop/web-1"][..], "shop/web-1"),
             (&["shop/web-1", "shop/web-2", "shop/web-10"], "shop/app=web (3 Pods)"),
             (&["shop/web-1", "shop/web-2"], "shop/tier=front (2 Pods)"),
-            (&["shop/web-2", "shop/web-10"], "shop/web-2, shop/web-10"),
             (
-                &["shop/cart-1", "shop/cart-2", "shop/bare"],
-                "shop/app=cart (2 Pods), shop/bare",
+                &["shop/web-1", "shop/web-2", "shop/web-10", "shop/bare"],
+                "shop/app!=cart (4 Pods)",
             ),
+            (&["shop/web-2", "shop/web-10"], "shop/web-2, shop/web-10"),
+            (&["shop/cart-1", "shop/cart-2", "shop/bare"], "shop/app!=web (3 Pods)"),
             (&["data/db-0", "data/db-1"], "data/* (2 Pods)"),
             (
                 &["data/db-0", "data/db-1", "shop/bare", "svc/data/orders"],

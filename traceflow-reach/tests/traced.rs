@@ -34,7 +34,7 @@ async fn traced(network: &SimNetwork, grid: Grid, in_flight: NonZeroUsize) -> Ma
         (1..=grid.askable().count()).collect::<Vec<_>>(),
         "each answer is told"
     );
-    tracer.close().await.unwrap();
+    tracer.close().await.expect("everything is removed");
     assert!(network.leftovers().is_empty());
     matrix
 }

@@ -70,6 +70,16 @@ expectations:
   to: svc/tf-destination
   ports: udp/53
   expect: denied
+- name: pod1 is shut out
+  from: pod1
+  to: [pod2, pod3]
+  ports: tcp/80
+  expect: denied
+- name: and so are the others
+  from: pod3
+  to: pod1
+  ports: tcp/80
+  expect: denied
 ";
 
 #[test]
@@ -78,24 +88,33 @@ fn what_is_not_met_is_told_with_the_first_packets_and_the_rule() {
     assert_eq!((run.exit, run.err.as_str()), (1, ""));
     expect![[r#"
         FAILED  the destinations are open (8 packets, 6 not as expected)
-                default/pod1 -> default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-                default/pod1 -> default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-                default/pod2 -> default/pod3 tcp/80: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-                default/pod2 -> default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-                default/pod3 -> default/pod2 tcp/80: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-                and 1 more
+                dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
+                  default/pod1 -> default/pod2 icmp
+                  default/pod1 -> default/pod3 icmp
+                  default/pod2 -> default/pod3 tcp/80
+                  and 3 more
         ok      pod1 is open, to <everybody> & all (2 packets)
         FAILED  another policy closes the destinations (4 packets, 4 not as expected)
-                default/pod1 -> default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
-                default/pod1 -> default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
-                default/pod2 -> default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
-                default/pod3 -> default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
+                dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
+                  default/pod1 -> default/pod2 icmp
+                  default/pod1 -> default/pod3 icmp
+                  default/pod2 -> default/pod3 icmp
+                  and 1 more
         FAILED  they refuse (1 packet, 1 not as expected)
-                default/pod1 -> default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be rejected
+                dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be rejected
+                  default/pod1 -> default/pod2 icmp
         FAILED  nobody offers udp/53 (1 packet, 1 not as expected)
-                default/pod1 -> svc/default/tf-destination udp/53: dropped: Service default/tf-destination does not offer this port and protocol; no policy denies it
+                dropped: Service default/tf-destination does not offer this port and protocol; no policy denies it
+                  default/pod1 -> svc/default/tf-destination udp/53
+        FAILED  pod1 is shut out (2 packets, 2 not as expected)
+                delivered; it should be denied (let through by K8sNetworkPolicy:default/allow-egress-to-pod2 egress[0] and K8sNetworkPolicy:default/allow-ingress-from-pod1 ingress[0])
+                  default/pod1 -> default/pod2 tcp/80
+                  default/pod1 -> default/pod3 tcp/80
+        FAILED  and so are the others (1 packet, 1 not as expected)
+                delivered; it should be denied (no policy has a say about it)
+                  default/pod3 -> default/pod1 tcp/80
 
-        1 of 5 expectations met, 4 not met; 16 packets predicted
+        1 of 7 expectations met, 6 not met; 19 packets predicted
         Policy rules exercised: 2 of 2 (100 %); default isolation: 1 of 2 (50 %)
     "#]].assert_eq(&run.out);
 }
@@ -106,32 +125,45 @@ fn pipelines_get_junit() {
     assert_eq!((run.exit, run.err.as_str()), (1, ""));
     expect![[r#"
         <?xml version="1.0" encoding="UTF-8"?>
-        <testsuites name="traceflow check" tests="5" skipped="0" failures="4" errors="0">
-            <testsuite name="standard input" tests="5" skipped="0" errors="0" failures="4">
+        <testsuites name="traceflow check" tests="7" skipped="0" failures="6" errors="0">
+            <testsuite name="standard input" tests="7" skipped="0" errors="0" failures="6">
                 <properties>
                     <property name="policy rules exercised" value="2 of 2"/>
                     <property name="default isolations exercised" value="1 of 2"/>
                 </properties>
                 <testcase name="the destinations are open" classname="standard input">
-                    <failure message="of 8 packets 6 did not end as expected, 0 have no answer">default/pod1 -&gt; default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-        default/pod1 -&gt; default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-        default/pod2 -&gt; default/pod3 tcp/80: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-        default/pod2 -&gt; default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-        default/pod3 -&gt; default/pod2 tcp/80: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
-        default/pod3 -&gt; default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered</failure>
+                    <failure message="of 8 packets 6 did not end as expected, 0 have no answer">dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be delivered
+          default/pod1 -&gt; default/pod2 icmp
+          default/pod1 -&gt; default/pod3 icmp
+          default/pod2 -&gt; default/pod3 tcp/80
+          default/pod2 -&gt; default/pod3 icmp
+          default/pod3 -&gt; default/pod2 tcp/80
+          default/pod3 -&gt; default/pod2 icmp</failure>
                 </testcase>
                 <testcase name="pod1 is open, to &lt;everybody&gt; &amp; all" classname="standard input"/>
                 <testcase name="another policy closes the destinations" classname="standard input">
-                    <failure message="of 4 packets 4 did not end as expected, 0 have no answer">default/pod1 -&gt; default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
-        default/pod1 -&gt; default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
-        default/pod2 -&gt; default/pod3 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
-        default/pod3 -&gt; default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2</failure>
+                    <failure message="of 4 packets 4 did not end as expected, 0 have no answer">dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be denied by K8sNetworkPolicy:default/allow-egress-to-pod2
+          default/pod1 -&gt; default/pod2 icmp
+          default/pod1 -&gt; default/pod3 icmp
+          default/pod2 -&gt; default/pod3 icmp
+          default/pod3 -&gt; default/pod2 icmp</failure>
                 </testcase>
                 <testcase name="they refuse" classname="standard input">
-                    <failure message="of 1 packets 1 did not end as expected, 0 have no answer">default/pod1 -&gt; default/pod2 icmp: dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be rejected</failure>
+                    <failure message="of 1 packets 1 did not end as expected, 0 have no answer">dropped: no rule allows it, and the Pod is isolated by K8sNetworkPolicy:default/allow-ingress-from-pod1; it should be rejected
+          default/pod1 -&gt; default/pod2 icmp</failure>
                 </testcase>
                 <testcase name="nobody offers udp/53" classname="standard input">
-                    <failure message="of 1 packets 1 did not end as expected, 0 have no answer">default/pod1 -&gt; svc/default/tf-destination udp/53: dropped: Service default/tf-destination does not offer this port and protocol; no policy denies it</failure>
+                    <failure message="of 1 packets 1 did not end as expected, 0 have no answer">dropped: Service default/tf-destination does not offer this port and protocol; no policy denies it
+          default/pod1 -&gt; svc/default/tf-destination udp/53</failure>
+                </testcase>
+                <testcase name="pod1 is shut out" classname="standard input">
+                    <failure message="of 2 packets 2 did not end as expected, 0 have no answer">delivered; it should be denied (let through by K8sNetworkPolicy:default/allow-egress-to-pod2 egress[0] and K8sNetworkPolicy:default/allow-ingress-from-pod1 ingress[0])
+          default/pod1 -&gt; default/pod2 tcp/80
+          default/pod1 -&gt; default/pod3 tcp/80</failure>
+                </testcase>
+                <testcase name="and so are the others" classname="standard input">
+                    <failure message="of 1 packets 1 did not end as expected, 0 have no answer">delivered; it should be denied (no policy has a say about it)
+          default/pod3 -&gt; default/pod1 tcp/80</failure>
                 </testcase>
             </testsuite>
         </testsuites>
@@ -150,7 +182,7 @@ fn programs_get_json() {
         .flatten()
         .map(|one| &one["status"])
         .collect();
-    assert_eq!(statuses, ["unmet", "met", "unmet", "unmet", "unmet"]);
+    assert_eq!(statuses, ["unmet", "met", "unmet", "unmet", "unmet", "unmet", "unmet"]);
     assert_eq!(json["expectations"][3]["offences"][0]["packet"]["outcome"], "dropped");
     assert_eq!(json["coverage"]["rulesExercised"], 2);
 }

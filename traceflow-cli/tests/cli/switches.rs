@@ -448,7 +448,11 @@ fn an_expectation_that_a_switch_breaks_is_not_met_and_the_switch_is_named() {
         .output()
         .expect("ovs-ofctl runs");
     assert!(flows.status.success(), "{flows:?}");
-    assert_eq!(demo.flows().matches("table=28, priority=200").count(), 1, "of two nodes one has it");
+    assert_eq!(
+        demo.flows().matches("table=28, priority=200").count(),
+        1,
+        "of two nodes one has it"
+    );
     let run = demo.run(&["check", "examples/checks/demo.yaml"]);
     assert_eq!(run.exit, 1, "{}{}", run.out, run.err);
     assert!(

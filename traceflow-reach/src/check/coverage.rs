@@ -51,7 +51,8 @@ pub struct Isolation {
 
 impl Coverage {
     /// What the packets of the report exercised.
-    pub fn of(report: &Report, cluster: &Cluster) -> Self {
+    pub fn of(report: &Report) -> Self {
+        let cluster = report.cluster();
         let mut used = Used::default();
         for matrix in report.matrices() {
             used.add(matrix, cluster);
@@ -120,9 +121,14 @@ impl Rule {
 
     /// `K8sNetworkPolicy:shop/web ingress[0]`, with the rule's name behind it if it has one.
     pub fn label(&self) -> String {
-        let name = self.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        format!("{} {}[{}]{name}", self.policy, word(self.direction), self.place)
+        rule_label(&self.policy, self.direction, self.place, self.name.as_ref())
     }
+}
+
+/// What a rule is called.
+pub(super) fn rule_label(policy: &PolicyRef, direction: Direction, place: usize, name: Option<&Arc<str>>) -> String {
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("{policy} {}[{place}]{name}", word(direction))
 }
 
 impl Isolation {

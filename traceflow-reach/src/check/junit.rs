@@ -7,7 +7,7 @@ use super::report::{Judgement, Report, Status};
 use super::table::details;
 use crate::words::visible;
 
-/// How many packets are named of an expectation that isn't met.
+/// How many packets are named of each thing that is wrong.
 const EXAMPLES: usize = 50;
 
 /// The report as JUnit XML: a test suite for each file, a test case for each expectation; one that isn't met is a failure,

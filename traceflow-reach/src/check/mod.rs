@@ -37,9 +37,10 @@
 //! expectations:
 //! - {name: the database is closed, from: '*', to: app=db, ports: tcp/5432, expect: dropped}
 //! "))?;
-//! let report = checks.resolve(&cluster)?.predict(&cluster, |_| ());
+//! let cluster = std::sync::Arc::new(cluster);
+//! let report = checks.resolve(&cluster)?.predict(&*cluster, |_| ());
 //! assert!(report.is_met());
-//! let coverage = Coverage::of(&report, &cluster);
+//! let coverage = Coverage::of(&report);
 //! assert_eq!(coverage.isolations_exercised(), 1);
 //! # Ok::<(), traceflow_core::input::BadInput>(())
 //! ```

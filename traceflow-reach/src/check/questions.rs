@@ -21,6 +21,7 @@ use crate::words::meant;
 /// The packets that show whether expectations are met, every name looked up.
 #[derive(Debug, Clone)]
 pub struct Questions {
+    pub(super) cluster: Arc<Cluster>,
     pub(super) checks: Arc<Checks>,
     pub(super) parts: Vec<Part>,
 }
@@ -40,7 +41,7 @@ impl Checks {
     /// # Errors
     /// Where a selector selects nobody, nobody selected can be asked about, or a policy isn't there; with the place in the
     /// file.
-    pub fn resolve(self, cluster: &Cluster) -> Result<Questions, BadInput> {
+    pub fn resolve(self, cluster: &Arc<Cluster>) -> Result<Questions, BadInput> {
         let mut parts = Vec::new();
         for (number, expectation) in self.expectations.iter().enumerate() {
             expectation.check_by(cluster)?;
@@ -53,6 +54,7 @@ impl Checks {
             }
         }
         Ok(Questions {
+            cluster: Arc::clone(cluster),
             checks: Arc::new(self),
             parts,
         })

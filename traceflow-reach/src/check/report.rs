@@ -1,7 +1,10 @@
 //! Which expectations are met.
 
 use traceflow_core::trace::Mode;
+use traceflow_sim::Cluster;
+use traceflow_sim::policy::Decision;
 
+use super::coverage::rule_label;
 use super::questions::{Part, Questions};
 use super::read::{Expectation, Expected};
 use crate::matrix::{Cell, Matrix, Outcome, Reason};
@@ -100,6 +103,11 @@ impl Report {
             .collect()
     }
 
+    /// The cluster that they are about.
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.questions.cluster
+    }
+
     /// What became of the packets, a matrix for each kind of expectation.
     pub fn matrices(&self) -> &[Matrix] {
         &self.matrices
@@ -116,7 +124,7 @@ impl Report {
         };
         let parts = self.questions.parts.iter().zip(&self.matrices);
         for (part, matrix) in parts.filter(|(part, _)| part.expectation == number) {
-            judgement.add(part, matrix, expectation);
+            judgement.add(part, matrix, expectation, self.cluster());
         }
         judgement.status = match (judgement.offences.is_empty(), judgement.unanswered.is_empty()) {
             (false, _) => Status::Unmet,
@@ -128,13 +136,17 @@ impl Report {
 }
 
 impl<'a> Judgement<'a> {
-    fn add(&mut self, part: &Part, matrix: &'a Matrix, expectation: &Expectation) {
-        for cell in matrix.cells() {
+    fn add(&mut self, part: &Part, matrix: &'a Matrix, expectation: &Expectation, cluster: &Cluster) {
+        for place in 0..matrix.grid().len() {
+            let cell = matrix.cell(place);
             match cell.outcome {
                 Outcome::NotAsked => continue,
                 Outcome::Unanswered => self.unanswered.push(cell),
                 _ => {
-                    if let Some(what) = offence(&cell, part.expected, expectation) {
+                    if let Some(mut what) = offence(&cell, part.expected, expectation) {
+                        if cell.outcome.arrives() && cell.unlike_the_model.is_none() {
+                            what.push_str(&format!(" ({})", let_through(matrix, place, cluster)));
+                        }
                         self.offences.push(Offence {
                             cell,
                             expected: part.expected,
@@ -145,6 +157,35 @@ impl<'a> Judgement<'a> {
             }
             self.asked += 1;
         }
+    }
+}
+
+/// The rules that let a packet through that arrived.
+fn let_through(matrix: &Matrix, place: usize, cluster: &Cluster) -> String {
+    let decided = matrix
+        .grid()
+        .plan(place)
+        .ok()
+        .and_then(|plan| cluster.decisions(&plan).ok());
+    let rules = decided
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|decided| match decided.decision {
+            Decision::Allowed {
+                policy,
+                rule,
+                rule_name,
+            }
+            | Decision::Passed {
+                policy,
+                rule,
+                rule_name,
+            } => Some(rule_label(&policy, decided.direction, rule, rule_name.as_ref())),
+            _ => None,
+        });
+    match &rules.collect::<Vec<_>>()[..] {
+        [] => "no policy has a say about it".to_owned(),
+        rules => format!("let through by {}", rules.join(" and ")),
     }
 }
 

@@ -5,11 +5,12 @@ use traceflow_core::trace::Mode;
 
 use super::coverage::Coverage;
 use super::report::{Judgement, Report, Status};
+use crate::matrix::Cell;
 use crate::render::page::{Page, Paint};
 use crate::words::counted;
 
-/// How many packets are named of an expectation that isn't met.
-const EXAMPLES: usize = 5;
+/// How many packets are named of each thing that is wrong.
+const EXAMPLES: usize = 3;
 
 /// The report as text: each expectation in a line, and under one that isn't met the first packets that did not end as
 /// expected, with the rule behind them. With `untouched`, the rules that no packet exercised are listed.
@@ -50,32 +51,39 @@ fn one(page: &mut Page, judgement: &Judgement<'_>) {
     }
 }
 
-/// The first packets that did not end as expected or have no answer, a line for each.
+/// What was wrong, each with the first packets of which it is: at most so many of each.
 pub(super) fn details(judgement: &Judgement<'_>, most: usize) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<&Cell<'_>>)> = Vec::new();
+    for offence in &judgement.offences {
+        put(&mut groups, offence.what.clone(), &offence.cell);
+    }
+    for cell in &judgement.unanswered {
+        let why = cell.reason.map(ToString::to_string).unwrap_or_default();
+        put(&mut groups, format!("no answer: {why}"), cell);
+    }
     let mut lines = Vec::new();
-    for offence in judgement.offences.iter().take(most) {
-        let cell = &offence.cell;
-        lines.push(format!(
-            "{} -> {} {}: {}",
-            cell.sender, cell.target, cell.port, offence.what
-        ));
-        if let Some(finding) = cell.unlike_the_model {
-            lines.push(format!("  unlike the model: {finding}"));
+    for (what, cells) in groups {
+        lines.push(what);
+        for cell in cells.iter().take(most) {
+            lines.push(format!("  {} -> {} {}", cell.sender, cell.target, cell.port));
+            lines.extend(
+                cell.unlike_the_model
+                    .map(|finding| format!("    unlike the model: {finding}")),
+            );
+        }
+        if cells.len() > most {
+            lines.push(format!("  and {} more", cells.len() - most));
         }
     }
-    let rest = most.saturating_sub(judgement.offences.len());
-    for cell in judgement.unanswered.iter().take(rest) {
-        let why = cell.reason.map(ToString::to_string).unwrap_or_default();
-        lines.push(format!(
-            "{} -> {} {}: no answer: {why}",
-            cell.sender, cell.target, cell.port
-        ));
-    }
-    let more = (judgement.offences.len() + judgement.unanswered.len()).saturating_sub(most);
-    if more > 0 {
-        lines.push(format!("and {more} more"));
-    }
     lines
+}
+
+/// Adds a packet to those of which the same is said.
+fn put<'a, 'b>(groups: &mut Vec<(String, Vec<&'b Cell<'a>>)>, what: String, cell: &'b Cell<'a>) {
+    match groups.iter_mut().find(|(known, _)| *known == what) {
+        Some((_, cells)) => cells.push(cell),
+        None => groups.push((what, vec![cell])),
+    }
 }
 
 fn summary(report: &Report, judgements: &[Judgement<'_>]) -> String {
