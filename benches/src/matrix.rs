@@ -153,3 +153,28 @@ pub fn differences<'a>(one: &'a str, other: &'a str) -> Vec<(&'a str, &'a str)> 
         .filter(|(one, other)| one != other)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use traceflow_reach::Outcome;
+
+    use super::*;
+
+    /// Otherwise less would be measured than is said.
+    #[test]
+    fn the_clusters_have_every_outcome_that_policies_make() {
+        let cluster = Cluster::from_yaml(&manifests(2, 40)).unwrap();
+        let (_, matrix) = predicted(&cluster).unwrap();
+        let tally = matrix.tally();
+        assert_eq!(tally.asked(), 40 * 39 * 3);
+        for outcome in [Outcome::Delivered, Outcome::Dropped, Outcome::Rejected] {
+            assert!(tally.of(outcome) > 0, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn differences_are_the_lines_that_differ() {
+        assert_eq!(differences("a\nb", "a\nc\nd"), [("b", "c"), ("", "d")]);
+        assert!(differences("a\n", "a\n").is_empty());
+    }
+}

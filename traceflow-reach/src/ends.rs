@@ -36,6 +36,8 @@ pub(crate) struct Receiver {
     pub(crate) target: Target,
     pub(crate) labels: Arc<Labels>,
     pub(crate) ends: Result<PerFamily<End>, Unfit>,
+    /// Among how many endpoints it chooses, at most, if it is a Service.
+    pub(crate) endpoints: usize,
 }
 
 /// Whom a packet of a matrix is for.
@@ -171,8 +173,24 @@ impl Receiver {
             Selected::Service(name) => (Target::Service(name.clone()), service_ends(cluster, name)),
             Selected::Address(address) => (Target::Address(*address), Ok(address_ends(cluster, *address))),
         };
-        Self { target, labels, ends }
+        Self {
+            endpoints: match selected {
+                Selected::Service(name) => endpoints(cluster, name),
+                _ => 0,
+            },
+            target,
+            labels,
+            ends,
+        }
     }
+}
+
+fn endpoints(cluster: &Cluster, name: &ObjectName) -> usize {
+    let ports = cluster.service(name).map_or(0, |service| service.ports.len());
+    let choices = (0..ports).flat_map(|port| {
+        [IpFamily::V4, IpFamily::V6].map(|family| cluster.service_endpoints(name, port, family).len())
+    });
+    choices.max().unwrap_or(0)
 }
 
 fn pod_ends(cluster: &Cluster, pod: &Pod) -> Result<PerFamily<End>, Unfit> {

@@ -29,7 +29,8 @@ use crate::words::{meant, one_of, shown};
 ///
 /// What stands before the first `/` is a namespace if it can be one, and the prefix of a label's key otherwise
 /// (`app.kubernetes.io/name=web`); `*/team/role=x` says that every namespace is meant. Pods that have ended are in no
-/// selection; one that is named is.
+/// selection; one that is named is. What is sent to a Service is one packet, to the endpoint that it chooses: whoever wants to
+/// know of all of them asks about the Pods.
 ///
 /// ```
 /// use traceflow_reach::Selector;

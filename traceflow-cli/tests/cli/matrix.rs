@@ -196,6 +196,34 @@ fn who_cannot_be_asked_about_is_told_with_the_reason() {
     .assert_eq(&run.out);
 }
 
+/// One packet to a Service is one endpoint's.
+#[test]
+fn a_service_that_chooses_is_told() {
+    let run = on_demo(&[
+        "matrix",
+        "--from",
+        "pod1",
+        "--to",
+        "svc/tf-destination",
+        "--ports",
+        "tcp/80",
+    ]);
+    assert_eq!(run.exit, 0, "{}", run.err);
+    expect![[r#"
+        From 1 to 1: 1 packet (predicted, nothing was sent)
+        Each cell shows tcp/80
+        + delivered (1)
+
+        FROM             1
+        A  default/pod1  +
+
+        TO
+        1  svc/default/tf-destination
+
+        One packet each, to the endpoint that the Service chose: svc/default/tf-destination (2 endpoints)
+    "#]].assert_eq(&run.out);
+}
+
 #[test]
 fn one_by_one_is_a_matrix() {
     let run = on_demo(&["matrix", "--from", "pod1", "--to", "pod1", "--ports", "icmp"]);

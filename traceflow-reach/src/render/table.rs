@@ -28,6 +28,7 @@ pub fn table(matrix: &Matrix, style: Style, denials: bool) -> String {
     table.not_asked();
     table.unanswered();
     table.findings();
+    table.services();
     table.notes();
     table.page.out
 }
@@ -340,6 +341,20 @@ impl<'a> Table<'a> {
                 "  and {more} more; all of them are in {}",
                 one_of(["-o csv", "-o json"])
             ));
+        }
+    }
+
+    /// One packet says nothing of the endpoints that it wasn't sent to.
+    fn services(&mut self) {
+        let receivers = self.matrix.grid().receivers.iter();
+        let choosing = receivers.filter(|receiver| receiver.endpoints > 1);
+        let choosing: Vec<String> = choosing
+            .map(|receiver| format!("{} ({} endpoints)", receiver.target, receiver.endpoints))
+            .collect();
+        if !choosing.is_empty() {
+            self.page.blank();
+            let label = "One packet each, to the endpoint that the Service chose: ";
+            self.page.list(label, &choosing, ", ", 2, NAME_LINES);
         }
     }
 
