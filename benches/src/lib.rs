@@ -9,6 +9,7 @@ pub mod matrix;
 pub mod measure;
 pub mod openflow;
 pub mod report;
+pub mod scale;
 pub mod tracers;
 pub mod traces;
 
