@@ -44,6 +44,7 @@
 //! |---|---|
 //! | build a cluster in code | [`Cluster::builder`], [`model`] |
 //! | read one, as `kubectl get -o yaml` prints it or as people write it | [`Cluster::from_yaml`], [`Cluster::from_paths`], [`Objects`] |
+//! | change one while it is asked, as a controller's watches do | [`Cluster::put`], [`Cluster::remove`], [`LiveCluster`] |
 //! | make a network of it | [`SimNetwork`], [`Settings`] |
 //! | let workloads send | [`Traffic`], [`SimNetwork::send`] |
 //! | break something | [`NodeFaults`], [`SimNetwork::kill`], [`SimNetwork::restart`] |
@@ -92,7 +93,7 @@ mod pipeline;
 mod predict;
 mod wire;
 
-pub use cluster::{Cluster, ClusterBuilder, Object, ServiceEndpoint};
+pub use cluster::{Cluster, ClusterBuilder, LiveCluster, Object, Reference, ServiceEndpoint};
 pub use deciding::Decided;
 pub use network::{Fate, NodeFaults, Party, SendError, Settings, SimNetwork, Traffic, TunnelFault};
 pub use objects::{LoadError, Objects, Unmodelled};

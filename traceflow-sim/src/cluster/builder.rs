@@ -93,7 +93,8 @@ from_kinds!(
     NetworkPolicy,
     AntreaPolicy,
     Tier,
-    Group
+    Group,
+    Egress
 );
 
 /// The kind of the object that was added last.
@@ -107,6 +108,17 @@ enum Last {
 }
 
 impl ClusterBuilder {
+    pub(super) fn of(objects: Objects) -> Self {
+        Self {
+            objects,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn into_objects(self) -> Objects {
+        self.objects
+    }
+
     /// Adds a node.
     #[must_use]
     pub fn node(self, name: &str) -> Self {

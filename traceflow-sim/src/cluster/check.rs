@@ -1,15 +1,18 @@
 //! Checks that the objects fit together.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::hash::Hash;
 
 use ipnet::IpNet;
 use traceflow_core::input::{BadInput, Problem};
+use traceflow_core::names::NodeName;
 
+use super::Cluster;
+use crate::model::Service;
 use crate::objects::{Objects, Origin, Placed};
-use crate::policy::antrea::TierPriorities;
+use crate::policy::antrea::{AntreaPolicy, TierPriorities};
 
 /// Names are there once, references lead somewhere, and the nodes' ranges are apart.
 pub(super) fn check(objects: &Objects) -> Result<(), BadInput> {
@@ -43,19 +46,24 @@ fn check_tiers(objects: &Objects) -> Result<(), BadInput> {
         }
         tiers.insert(tier);
     }
-    for Placed { object: policy, origin } in &objects.antrea_policies {
-        if tiers.of(&policy.tier).is_none() {
-            return Err(origin.error(
-                "spec.tier",
-                Problem::NotFound {
-                    kind: "Tier",
-                    name: policy.tier.to_string(),
-                    remedy: format!("add the Tier object, or use one of {}", tiers.names().join(", ")).into(),
-                },
-            ));
-        }
+    objects
+        .antrea_policies
+        .iter()
+        .try_for_each(|policy| check_tier(&policy.object, &tiers, &policy.origin))
+}
+
+pub(super) fn check_tier(policy: &AntreaPolicy, tiers: &TierPriorities, origin: &Origin) -> Result<(), BadInput> {
+    if tiers.of(&policy.tier).is_some() {
+        return Ok(());
     }
-    Ok(())
+    Err(origin.error(
+        "spec.tier",
+        Problem::NotFound {
+            kind: "Tier",
+            name: policy.tier.to_string(),
+            remedy: format!("add the Tier object, or use one of {}", tiers.names().join(", ")).into(),
+        },
+    ))
 }
 
 /// Two owners of one address.
@@ -109,15 +117,43 @@ fn check_nodes_of_pods(objects: &Objects) -> Result<(), BadInput> {
     if objects.nodes.is_empty() {
         return Ok(());
     }
-    let known: std::collections::HashSet<_> = objects.nodes.iter().map(|node| &node.object.name).collect();
+    let known: HashSet<_> = objects.nodes.iter().map(|node| &node.object.name).collect();
     for Placed { object: pod, origin } in &objects.pods {
         if let Some(node) = pod.node.as_ref().filter(|node| pod.is_alive() && !known.contains(node)) {
+            return Err(no_node(node, "spec.nodeName", origin));
+        }
+    }
+    Ok(())
+}
+
+/// A node that this field of an object names isn't there.
+pub(super) fn no_node(name: &NodeName, field: &str, origin: &Origin) -> BadInput {
+    origin.error(
+        field,
+        Problem::NotFound {
+            kind: "Node",
+            name: name.to_string(),
+            remedy: "add the Node object, or correct the name".into(),
+        },
+    )
+}
+
+/// No other Service of the cluster has a node port of this one, and no two of its ports share one.
+pub(super) fn node_ports_apart(cluster: &Cluster, service: &Service, origin: &Origin) -> Result<(), BadInput> {
+    let mut own = HashSet::new();
+    for port in &service.ports {
+        let Some(number) = port.node_port else { continue };
+        let key = (port.protocol, number);
+        let holder = cluster.node_ports.get(&key);
+        let holder = holder.map(|(id, _)| &cluster.service_record(*id).service.name);
+        let other = holder.filter(|name| **name != service.name);
+        let other = other.or_else(|| (!own.insert(key)).then_some(&service.name));
+        if let Some(other) = other {
             return Err(origin.error(
-                "spec.nodeName",
-                Problem::NotFound {
-                    kind: "Node",
-                    name: node.to_string(),
-                    remedy: "add the Node object, or correct the name".into(),
+                "metadata.name",
+                Problem::Conflict {
+                    what: format!("Service {other} has the {} node port {number} too", port.protocol).into(),
+                    remedy: "give each its own".into(),
                 },
             ));
         }

@@ -4,22 +4,22 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use traceflow_core::input::{BadInput, Problem};
+use traceflow_core::input::BadInput;
 use traceflow_core::names::{NodeName, ObjectName};
 use traceflow_core::packet::MacAddress;
 
-use super::endpoints::{Sources, Whereabouts};
+use super::links::Links;
 use super::{
     Cluster, EgressRecord, Holder, NodeId, NodeRecord, PodId, PodRecord, ServiceId, ServiceRecord, check, completion,
     set_aside,
 };
-use crate::model::{Egress, Endpoint, Node, Pod, Service};
+use crate::model::{Egress, Node, Pod, Service};
 use crate::objects::{Objects, Origin, Placed};
-use crate::policy::PolicyIndex;
+use crate::policy::{self, PolicyIndex};
 
 pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
     check::check(&objects)?;
-    set_aside::set_aside(&mut objects);
+    let set_aside = set_aside::set_aside(&mut objects);
     completion::complete(&mut objects)?;
     let mut cluster = Cluster {
         seed: 0,
@@ -35,8 +35,12 @@ pub(super) fn compile(mut objects: Objects) -> Result<Cluster, BadInput> {
         holders: HashMap::new(),
         ranges: Vec::new(),
         policies: PolicyIndex::default(),
+        links: Links::default(),
         unmodelled: objects.unmodelled().to_vec(),
+        read_as_unmodelled: objects.unmodelled().len(),
+        set_aside,
     };
+    cluster.list_set_aside();
     add_namespaces_and_policies(&mut cluster, &mut objects);
     add_nodes(&mut cluster, std::mem::take(&mut objects.nodes))?;
     add_pods(&mut cluster, std::mem::take(&mut objects.pods))?;
@@ -74,6 +78,7 @@ fn add_nodes(cluster: &mut Cluster, nodes: Vec<Placed<Node>>) -> Result<(), BadI
         cluster.node_names.insert(node.name.clone(), id);
         cluster.ranges.extend(node.pod_cidrs.iter().map(|&range| (range, id)));
         let addresses = node.addresses.clone();
+        cluster.links.give(addresses.iter().copied());
         cluster.nodes.push(NodeRecord {
             gateways: Vec::new(),
             gateway_mac: MacAddress([0; 6]),
@@ -90,23 +95,41 @@ fn add_pods(cluster: &mut Cluster, pods: Vec<Placed<Pod>>) -> Result<(), BadInpu
         let id = PodId(index);
         let pod = Arc::new(pod);
         cluster.pod_names.insert(pod.name.clone(), id);
-        cluster.pods.push(PodRecord {
-            node: pod.node.as_ref().and_then(|name| cluster.node_id(name)),
-            mac: pod
-                .addresses
-                .first()
-                .filter(|_| !pod.host_network)
-                .map(|&address| mac_of(address)),
-            policy_id: cluster.policies.insert_pod(Arc::clone(&pod)),
-            pod: Arc::clone(&pod),
-            egress: None,
-        });
-        // A Pod on the host's network has its node's addresses; one that ended may have left its own to another.
-        if pod.is_alive() && !pod.host_network {
-            hold(cluster, &pod.addresses, Holder::Pod(id), &origin)?;
-        }
+        cluster.links.put_pod(&pod.name, id);
+        cluster.links.give(given_by(&pod));
+        let record = record_of(cluster, Arc::clone(&pod));
+        cluster.pods.push(record);
+        hold(cluster, held_by(&pod), Holder::Pod(id), &origin)?;
     }
     Ok(())
+}
+
+pub(super) fn record_of(cluster: &mut Cluster, pod: Arc<Pod>) -> PodRecord {
+    PodRecord {
+        node: pod.node.as_ref().and_then(|name| cluster.node_id(name)),
+        mac: pod
+            .addresses
+            .first()
+            .filter(|_| !pod.host_network)
+            .map(|&address| mac_of(address)),
+        policy_id: cluster.policies.insert_pod(Arc::clone(&pod)),
+        pod,
+        egress: None,
+    }
+}
+
+/// A Pod on the host's network has its node's addresses; one that ended may have left its own to another.
+pub(super) fn held_by(pod: &Pod) -> &[IpAddr] {
+    if pod.is_alive() && !pod.host_network {
+        &pod.addresses
+    } else {
+        &[]
+    }
+}
+
+/// The addresses that its object names, which are given to nobody else.
+pub(super) fn given_by(pod: &Pod) -> impl Iterator<Item = IpAddr> {
+    pod.addresses.iter().chain(&pod.host_addresses).copied()
 }
 
 /// The addresses of an Egress are its node's, beside the node's own. Antrea leaves open which of several Egresses applies to
@@ -135,120 +158,94 @@ fn add_egresses(cluster: &mut Cluster, mut egresses: Vec<Placed<Egress>>) -> Res
                 (None, _) => {}
             }
         }
-        let place = cluster.egresses.len();
-        for pod in &mut cluster.pods {
-            let applies = cluster
-                .policies
-                .is_selected(pod.policy_id, &egress.namespaces, &egress.pods);
-            if applies && pod.egress.is_none() && !egress.addresses.is_empty() {
-                pod.egress = Some(place);
-            }
-        }
         cluster.egresses.push(EgressRecord { egress, node });
+    }
+    for place in 0..cluster.pods.len() {
+        cluster.pods[place].egress = egress_of(cluster, cluster.pods[place].policy_id);
     }
     Ok(())
 }
 
-fn named_node(cluster: &Cluster, name: &NodeName, origin: &Origin) -> Result<NodeId, BadInput> {
-    cluster.node_id(name).ok_or_else(|| {
-        origin.error(
-            "status.egressNode",
-            Problem::NotFound {
-                kind: "Node",
-                name: name.to_string(),
-                remedy: "add the Node object, or correct the name".into(),
-            },
-        )
+/// The place of the Egress that applies to the Pod.
+pub(super) fn egress_of(cluster: &Cluster, pod: policy::PodId) -> Option<usize> {
+    cluster.egresses.iter().position(|EgressRecord { egress, .. }| {
+        !egress.addresses.is_empty() && cluster.policies.is_selected(pod, &egress.namespaces, &egress.pods)
     })
+}
+
+fn named_node(cluster: &Cluster, name: &NodeName, origin: &Origin) -> Result<NodeId, BadInput> {
+    let found = cluster.node_id(name);
+    found.ok_or_else(|| check::no_node(name, "status.egressNode", origin))
 }
 
 /// A gateway has the first address of each range, or the first behind it that isn't a Pod's: not every CNI keeps the
 /// first one free.
 fn add_gateways(cluster: &mut Cluster) {
     for index in 0..cluster.nodes.len() {
-        let ranges = cluster.nodes[index].node.pod_cidrs.clone();
-        let is_free = |address| !cluster.holders.contains_key(&address);
-        let gateways: Vec<IpAddr> = ranges
-            .iter()
-            .filter_map(|range| completion::gateway_of(range, is_free))
-            .collect();
         let id = NodeId(index as u32);
-        cluster
-            .holders
-            .extend(gateways.iter().map(|&address| (address, Holder::Gateway(id))));
-        let record = &mut cluster.nodes[index];
-        let first = gateways.first().or_else(|| record.node.addresses.first());
-        record.gateway_mac = first.map_or(MacAddress([0x02, 0, 0, 0, 0, 1]), |&address| mac_of(address));
-        record.gateways = gateways;
+        let gateways = gateways_of(cluster, id, |address| !cluster.holders.contains_key(&address));
+        set_gateways(cluster, id, gateways);
     }
 }
 
+pub(super) fn gateways_of(cluster: &Cluster, node: NodeId, is_free: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
+    let ranges = cluster.node_record(node).node.pod_cidrs.iter();
+    ranges
+        .filter_map(|range| completion::gateway_of(range, &is_free))
+        .collect()
+}
+
+/// Gives a node's gateway port its addresses, instead of those that it has.
+pub(super) fn set_gateways(cluster: &mut Cluster, node: NodeId, gateways: Vec<IpAddr>) {
+    let record = &mut cluster.nodes[node.0 as usize];
+    for address in &record.gateways {
+        if cluster.holders.get(address) == Some(&Holder::Gateway(node)) {
+            cluster.holders.remove(address);
+        }
+    }
+    let held = gateways.iter().map(|&address| (address, Holder::Gateway(node)));
+    cluster.holders.extend(held);
+    let first = gateways.first().or_else(|| record.node.addresses.first());
+    record.gateway_mac = first.map_or(MacAddress([0x02, 0, 0, 0, 0, 1]), |&address| mac_of(address));
+    record.gateways = gateways;
+}
+
 fn add_services(cluster: &mut Cluster, objects: Objects) -> Result<(), BadInput> {
-    let slices = objects.endpoint_slices.iter().map(|slice| &slice.object);
-    let locate = |endpoint: &Endpoint| whereabouts(cluster, endpoint);
-    let sources = Sources::new(slices, &cluster.pods, &locate);
-    let backends: Vec<_> = objects
-        .services
-        .iter()
-        .map(|service| sources.backends(&service.object))
-        .collect();
+    for slice in objects.endpoint_slices {
+        cluster.links.put_slice(slice.object);
+    }
     for (
-        (
-            index,
-            Placed {
-                object: service,
-                origin,
-            },
-        ),
-        backends,
-    ) in (0..).zip(objects.services).zip(backends)
+        index,
+        Placed {
+            object: service,
+            origin,
+        },
+    ) in (0..).zip(objects.services)
     {
         let id = ServiceId(index);
-        cluster.service_names.insert(service.name.clone(), id);
-        let addresses = [&service.cluster_ips[..], &service.external_ips].concat();
-        add_node_ports(cluster, id, &service, &origin)?;
+        check::node_ports_apart(cluster, &service, &origin)?;
+        let addresses = addresses_of(&service);
+        let backends = cluster.backends_of(&service);
+        cluster.links.give(addresses.iter().copied());
+        add_names(cluster, id, &service);
         cluster.services.push(ServiceRecord { service, backends });
         hold(cluster, &addresses, Holder::Service(id), &origin)?;
     }
     Ok(())
 }
 
-fn add_node_ports(cluster: &mut Cluster, id: ServiceId, service: &Service, origin: &Origin) -> Result<(), BadInput> {
-    for (place, port) in service.ports.iter().enumerate() {
-        let Some(number) = port.node_port else { continue };
-        if let Some((first, _)) = cluster.node_ports.insert((port.protocol, number), (id, place)) {
-            let other = &cluster.service_record(first).service.name;
-            return Err(origin.error(
-                "metadata.name",
-                Problem::Conflict {
-                    what: format!("Service {other} has the {} node port {number} too", port.protocol).into(),
-                    remedy: "give each its own".into(),
-                },
-            ));
-        }
-    }
-    Ok(())
+pub(super) fn addresses_of(service: &Service) -> Vec<IpAddr> {
+    [&service.cluster_ips[..], &service.external_ips].concat()
 }
 
-/// The Pod and node of a listed endpoint: as the slice says, else whoever has its address.
-fn whereabouts(cluster: &Cluster, endpoint: &Endpoint) -> Whereabouts {
-    let holder = cluster.holder(endpoint.address);
-    let listed = endpoint.pod.as_ref().and_then(|name| cluster.pod_id(name));
-    let pod = listed.or(match holder {
-        Some(Holder::Pod(pod)) => Some(pod),
-        _ => None,
-    });
-    let named = endpoint.node.as_ref().and_then(|name| cluster.node_id(name));
-    let node_of_pod = pod.and_then(|pod| cluster.pod_record(pod).node);
-    Whereabouts {
-        node: named.or(node_of_pod).or(match holder {
-            Some(Holder::Node(node)) => Some(node),
-            _ => None,
-        }),
-        pod: endpoint
-            .pod
-            .clone()
-            .or_else(|| pod.map(|pod| cluster.pod_record(pod).pod.name.clone())),
+/// Whatever leads to a Service but its addresses.
+pub(super) fn add_names(cluster: &mut Cluster, id: ServiceId, service: &Service) {
+    cluster.service_names.insert(service.name.clone(), id);
+    cluster.links.put_service(&service.name, id);
+    for (place, port) in service.ports.iter().enumerate() {
+        if let Some(number) = port.node_port {
+            cluster.node_ports.insert((port.protocol, number), (id, place));
+        }
     }
 }
 
@@ -261,7 +258,7 @@ fn hold(cluster: &mut Cluster, addresses: &[IpAddr], holder: Holder, origin: &Or
     Ok(())
 }
 
-fn name_of(cluster: &Cluster, holder: Holder) -> String {
+pub(super) fn name_of(cluster: &Cluster, holder: Holder) -> String {
     let node = |id| -> &NodeName { &cluster.node_record(id).node.name };
     let object = |kind: &str, name: &ObjectName| format!("{kind} {name}");
     match holder {

@@ -71,7 +71,7 @@ fn place_pods(objects: &mut Objects) {
     }
 }
 
-fn is_running(pod: &Pod) -> bool {
+pub(super) fn is_running(pod: &Pod) -> bool {
     &*pod.phase == "Running"
 }
 
@@ -257,7 +257,7 @@ fn no_range_left(origin: &Origin) -> BadInput {
     origin.error("metadata.name", Problem::Unusable { what, remedy })
 }
 
-fn full(node: &Node, range: &IpNet, origin: &Origin) -> BadInput {
+pub(super) fn full(node: &Node, range: &IpNet, origin: &Origin) -> BadInput {
     let what = format!("podCIDR {range} of node {} has no address left for it", node.name);
     origin.error(
         "metadata.name",
@@ -269,7 +269,7 @@ fn full(node: &Node, range: &IpNet, origin: &Origin) -> BadInput {
 }
 
 /// The address at this place of the range, if it is one that a host can have.
-fn nth(range: &IpNet, number: u128) -> Option<IpAddr> {
+pub(super) fn nth(range: &IpNet, number: u128) -> Option<IpAddr> {
     match range {
         IpNet::V4(range) => {
             let address = u32::from(range.network()).checked_add(u32::try_from(number).ok()?)?;
@@ -317,7 +317,7 @@ fn node_pool(family: IpFamily) -> IpNet {
     }
 }
 
-fn service_pool(family: IpFamily) -> IpNet {
+pub(super) fn service_pool(family: IpFamily) -> IpNet {
     match family {
         IpFamily::V4 => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12)),
         IpFamily::V6 => IpNet::V6(Ipv6Net::new_assert(

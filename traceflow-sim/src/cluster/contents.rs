@@ -85,12 +85,16 @@ impl Cluster {
     /// The Pods in the order of their names, those that ended and those on their host's network too. Their MAC
     /// addresses are the [`Inventory`](traceflow_core::inventory::Inventory)'s to tell.
     pub fn pod_objects(&self) -> impl Iterator<Item = &Pod> {
-        self.pods.iter().map(|record| &*record.pod)
+        let mut pods: Vec<&Pod> = self.pods.iter().map(|record| &*record.pod).collect();
+        pods.sort_by(|one, other| one.name.cmp(&other.name));
+        pods.into_iter()
     }
 
     /// The Services in the order of their names.
     pub fn service_objects(&self) -> impl Iterator<Item = &Service> {
-        self.services.iter().map(|record| &record.service)
+        let mut services: Vec<&Service> = self.services.iter().map(|record| &record.service).collect();
+        services.sort_by(|one, other| one.name.cmp(&other.name));
+        services.into_iter()
     }
 
     /// The endpoints that take the traffic of a Service's port, given by its place in `spec.ports`: the ready ones, else

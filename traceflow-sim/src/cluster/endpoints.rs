@@ -1,13 +1,12 @@
 //! Which endpoints a Service port leads to.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use traceflow_core::names::ObjectName;
 use traceflow_core::packet::IpFamily;
 
-use super::{NodeId, PodRecord};
+use super::{Cluster, Holder, NodeId};
 use crate::model::{Endpoint, EndpointPort, EndpointSlice, Pod, Service, ServicePort, TargetPort};
 
 /// The endpoints of one Service port, those that take traffic only.
@@ -66,51 +65,18 @@ fn in_use(candidates: Vec<Candidate>) -> Vec<Backend> {
     backends
 }
 
-/// What endpoints are found in.
-pub(super) struct Sources<'a> {
-    /// EndpointSlices by the Service that they belong to.
-    slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
-    pods: &'a [PodRecord],
-    /// Places in `pods`, by namespace.
-    by_namespace: HashMap<&'a str, Vec<usize>>,
-    locate: &'a dyn Fn(&Endpoint) -> Whereabouts,
-}
-
 /// Whose and where a listed endpoint is.
-pub(super) struct Whereabouts {
-    pub(super) node: Option<NodeId>,
-    pub(super) pod: Option<ObjectName>,
+struct Whereabouts {
+    node: Option<NodeId>,
+    pod: Option<ObjectName>,
 }
 
-impl<'a> Sources<'a> {
-    pub(super) fn new(
-        slices: impl Iterator<Item = &'a EndpointSlice>,
-        pods: &'a [PodRecord],
-        locate: &'a dyn Fn(&Endpoint) -> Whereabouts,
-    ) -> Self {
-        let mut sources = Self {
-            slices: HashMap::new(),
-            pods,
-            by_namespace: HashMap::new(),
-            locate,
-        };
-        for slice in slices {
-            if let Some(service) = &slice.service {
-                let key = (&*slice.name.namespace, &**service);
-                sources.slices.entry(key).or_default().push(slice);
-            }
-        }
-        for (index, record) in pods.iter().enumerate() {
-            let namespace = &*record.pod.name.namespace;
-            sources.by_namespace.entry(namespace).or_default().push(index);
-        }
-        sources
-    }
-
-    /// The endpoints of each port. EndpointSlices that name the Service count alone; without any, its selector does.
-    pub(super) fn backends(&self, service: &Service) -> Vec<Backends> {
-        let name = (&*service.name.namespace, &*service.name.name);
-        let of_port = |port: &ServicePort| match self.slices.get(&name) {
+impl Cluster {
+    /// The endpoints of each port of a Service. EndpointSlices that name the Service count alone; without any, its
+    /// selector does.
+    pub(super) fn backends_of(&self, service: &Service) -> Vec<Backends> {
+        let slices = self.links.slices_of(&service.name);
+        let of_port = |port: &ServicePort| match &slices {
             Some(slices) => self.listed(service, port, slices),
             None if service.selector.is_empty() => Backends::default(),
             None => self.selected(service, port),
@@ -134,7 +100,7 @@ impl<'a> Sources<'a> {
     }
 
     fn listed_backend(&self, endpoint: &Endpoint, port: u16) -> Backend {
-        let Whereabouts { node, pod } = (self.locate)(endpoint);
+        let Whereabouts { node, pod } = self.whereabouts(endpoint);
         Backend {
             address: endpoint.address,
             port,
@@ -143,10 +109,32 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// The Pod and node of a listed endpoint: as the slice says, else whoever has its address.
+    fn whereabouts(&self, endpoint: &Endpoint) -> Whereabouts {
+        let holder = self.holder(endpoint.address);
+        let listed = endpoint.pod.as_ref().and_then(|name| self.pod_id(name));
+        let pod = listed.or(match holder {
+            Some(Holder::Pod(pod)) => Some(pod),
+            _ => None,
+        });
+        let named = endpoint.node.as_ref().and_then(|name| self.node_id(name));
+        let node_of_pod = pod.and_then(|pod| self.pod_record(pod).node);
+        Whereabouts {
+            node: named.or(node_of_pod).or(match holder {
+                Some(Holder::Node(node)) => Some(node),
+                _ => None,
+            }),
+            pod: endpoint
+                .pod
+                .clone()
+                .or_else(|| pod.map(|pod| self.pod_record(pod).pod.name.clone())),
+        }
+    }
+
     fn selected(&self, service: &Service, port: &ServicePort) -> Backends {
-        let in_namespace = self.by_namespace.get(&*service.name.namespace);
-        let records = in_namespace.into_iter().flatten().map(|&index| &self.pods[index]);
-        let chosen = records
+        let in_namespace = self.links.pods_in(&service.name.namespace);
+        let chosen = in_namespace
+            .map(|pod| self.pod_record(pod))
             .filter(|record| selects(service, &record.pod))
             .filter_map(|record| Some((record, target_port(&port.target, port, &record.pod)?)));
         Backends::new(chosen.flat_map(|(record, port)| {
@@ -163,7 +151,8 @@ impl<'a> Sources<'a> {
     }
 }
 
-fn selects(service: &Service, pod: &Pod) -> bool {
+/// Whether the Pod serves the Service by its selector.
+pub(super) fn selects(service: &Service, pod: &Pod) -> bool {
     let matches = |(key, value): (&Arc<str>, &Arc<str>)| pod.labels.get(key) == Some(value);
     pod.is_alive() && (pod.ready || service.publish_not_ready) && service.selector.iter().all(matches)
 }

@@ -6,9 +6,12 @@ mod check;
 mod compile;
 mod completion;
 mod contents;
+mod edit;
 mod endpoints;
 mod inventory;
 mod left_out;
+mod links;
+mod live;
 mod set_aside;
 
 use std::collections::HashMap;
@@ -26,7 +29,11 @@ use crate::policy::{self, PolicyIndex};
 
 pub use builder::{ClusterBuilder, Object};
 pub use contents::ServiceEndpoint;
+pub use edit::Reference;
 pub(crate) use endpoints::{Backend, Backends};
+use links::Links;
+pub use live::LiveCluster;
+use set_aside::SetAside;
 
 /// A cluster that packets can be walked through.
 ///
@@ -58,7 +65,11 @@ pub struct Cluster {
     /// All nodes' ranges, in the order of their first addresses. They don't overlap.
     ranges: Vec<(IpNet, NodeId)>,
     pub(crate) policies: PolicyIndex,
+    links: Links,
+    /// Those that were read as such, then those that are set aside.
     unmodelled: Vec<Unmodelled>,
+    read_as_unmodelled: usize,
+    set_aside: Vec<SetAside>,
 }
 
 /// The index of a node in [`Cluster::nodes`]; they are sorted by name.

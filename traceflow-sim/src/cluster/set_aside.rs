@@ -4,29 +4,55 @@ use std::collections::HashMap;
 
 use traceflow_core::names::ObjectName;
 
+use super::Cluster;
 use crate::objects::{ANTREA_API_VERSION, Objects, Unmodelled};
 use crate::policy::antrea::{AntreaPolicy, AppliedTo, Group, GroupMembers, GroupName};
 
 /// A NetworkPolicy can be applied to Pods of its own namespace only. Where a `Group` that it applies to may have others,
 /// Antrea's documentation forbids it, and what Antrea does depends on the members: with one from elsewhere the whole policy
 /// is not realised (`NetworkPolicyAppliedToUnsupportedGroup`). Such a policy is listed as not modelled.
-pub(super) fn set_aside(objects: &mut Objects) {
+pub(super) fn set_aside(objects: &mut Objects) -> Vec<SetAside> {
     let groups = objects.groups.iter().map(|group| (&group.object.name, &group.object));
     let groups: HashMap<&GroupName, &Group> = groups.collect();
-    let mut listed = Vec::new();
+    let mut aside = Vec::new();
     objects.antrea_policies.retain(|policy| {
-        let beyond = beyond_namespace(&policy.object, &groups);
+        let beyond = beyond_namespace(&policy.object, |name| groups.get(name).copied());
         let keep = beyond.is_none();
-        listed.extend(beyond);
+        aside.extend(beyond.map(|unmodelled| SetAside {
+            unmodelled,
+            policy: policy.object.clone(),
+        }));
         keep
     });
-    objects.unmodelled.extend(listed);
+    aside
 }
 
-fn beyond_namespace(policy: &AntreaPolicy, groups: &HashMap<&GroupName, &Group>) -> Option<Unmodelled> {
+/// A policy that was set aside, and how it is listed.
+#[derive(Debug)]
+pub(super) struct SetAside {
+    pub(super) unmodelled: Unmodelled,
+    pub(super) policy: AntreaPolicy,
+}
+
+impl Cluster {
+    /// Lists as unmodelled those policies that are set aside now, behind the objects that were read as such.
+    pub(super) fn list_set_aside(&mut self) {
+        self.set_aside
+            .sort_by(|one, other| one.unmodelled.cmp(&other.unmodelled));
+        self.unmodelled.truncate(self.read_as_unmodelled);
+        let listed = self.set_aside.iter().map(|aside| aside.unmodelled.clone());
+        self.unmodelled.extend(listed);
+    }
+}
+
+/// How a policy is listed that is to be set aside.
+pub(super) fn beyond_namespace<'a>(
+    policy: &AntreaPolicy,
+    group: impl Fn(&GroupName) -> Option<&'a Group>,
+) -> Option<Unmodelled> {
     let namespace = policy.name.namespace.as_ref()?;
     let (path, _) = applied_to(policy).find(|(_, subject)| match subject {
-        AppliedTo::Group(name) => groups.get(name).is_some_and(|group| reaches_out(group, groups)),
+        AppliedTo::Group(name) => group(name).is_some_and(|found| reaches_out(found, &group)),
         AppliedTo::Pods { .. } | AppliedTo::ServiceAccount(_) => false,
     })?;
     Some(Unmodelled {
@@ -58,16 +84,14 @@ fn applied_to(policy: &AntreaPolicy) -> impl Iterator<Item = (String, &AppliedTo
 }
 
 /// Whether the group selects by namespaces, or refers to a Service of another one; itself or one of its children.
-fn reaches_out(group: &Group, groups: &HashMap<&GroupName, &Group>) -> bool {
+fn reaches_out<'a>(group: &Group, named: impl Fn(&GroupName) -> Option<&'a Group>) -> bool {
     let directly = |group: &Group| match &group.members {
         GroupMembers::Pods { namespaces, .. } => namespaces.is_some(),
         GroupMembers::Service(service) => group.name.namespace.as_ref() != Some(&service.namespace),
         GroupMembers::Addresses(_) | GroupMembers::Groups(_) => false,
     };
     match &group.members {
-        GroupMembers::Groups(children) => children
-            .iter()
-            .any(|child| groups.get(child).is_some_and(|child| directly(child))),
+        GroupMembers::Groups(children) => children.iter().any(|child| named(child).is_some_and(directly)),
         _ => directly(group),
     }
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use traceflow_core::input::{BadInput, Documents, Field, Place, Problem, Text};
 use traceflow_core::names::ObjectName;
 
+use crate::cluster::Object;
 use crate::model::{Egress, EndpointSlice, Namespace, Node, Pod, Service, TrafficMode};
 use crate::policy::NetworkPolicy;
 use crate::policy::antrea::{AntreaPolicy, Group, Tier};
@@ -149,6 +150,36 @@ impl Objects {
         &self.unmodelled
     }
 
+    /// The objects one by one, as [`Cluster::put`](crate::Cluster::put) takes them, but for those that aren't modelled.
+    ///
+    /// ```
+    /// use traceflow_core::input::Text;
+    /// use traceflow_sim::{Cluster, Objects};
+    ///
+    /// let mut cluster = Cluster::builder().node("a").build()?;
+    /// let mut objects = Objects::default();
+    /// objects.read(&Text::new("event", r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}"#))?;
+    /// for object in objects.into_objects() {
+    ///     cluster.put(object)?;
+    /// }
+    /// assert_eq!(cluster.pod_objects().count(), 1);
+    /// # Ok::<(), traceflow_core::input::BadInput>(())
+    /// ```
+    pub fn into_objects(self) -> Vec<Object> {
+        let mut all = Vec::new();
+        take(&mut all, self.nodes);
+        take(&mut all, self.namespaces);
+        take(&mut all, self.tiers);
+        take(&mut all, self.groups);
+        take(&mut all, self.pods);
+        take(&mut all, self.services);
+        take(&mut all, self.endpoint_slices);
+        take(&mut all, self.policies);
+        take(&mut all, self.antrea_policies);
+        take(&mut all, self.egresses);
+        all
+    }
+
     fn read_file(&mut self, path: &Path) -> Result<(), LoadError> {
         let bytes = std::fs::read(path).map_err(unreadable(path))?;
         let text = Text::from_bytes(path.display().to_string(), &bytes)?;
@@ -246,6 +277,10 @@ impl Objects {
         self.policies.push(Placed { object, origin });
         Ok(())
     }
+}
+
+fn take<T: Into<Object>>(all: &mut Vec<Object>, some: Vec<Placed<T>>) {
+    all.extend(some.into_iter().map(|placed| placed.object.into()));
 }
 
 fn empty(text: &Text) -> BadInput {

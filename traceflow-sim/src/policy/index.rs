@@ -8,7 +8,7 @@ use traceflow_core::names::ObjectName;
 use traceflow_core::observation::PolicyRef;
 
 use super::NetworkPolicy;
-use super::antrea::{AntreaPolicy, AntreaStore, Group, GroupName, Tier, TierPriorities};
+use super::antrea::{AntreaPolicy, AntreaStore, AppliedTo, Group, GroupName, Tier, TierPriorities};
 use super::indexed_pod::IndexedPod;
 use crate::model::{Labels, Namespace, Pod, Service};
 
@@ -24,7 +24,7 @@ pub struct PodId(u32);
 /// Pods, namespaces and policies come and go one by one and in any order. A change costs what its own namespace
 /// holds: a Pod is compared with the policies there, a policy with the Pods there. Peers are matched by their labels
 /// when a packet asks, so nothing that is kept per rule grows with the cluster. Antrea's policies reach over namespaces:
-/// one that comes or goes costs a look at every Pod, and a Pod one at each of them.
+/// one that comes or goes costs a look at the Pods of those that it can apply to, and a Pod one at each of them.
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -167,16 +167,22 @@ impl PolicyIndex {
         let policy = policy.into();
         self.remove_antrea_policy(&policy.name);
         self.antrea.insert_policy(Arc::clone(&policy));
-        for pod in self.pods.iter_mut().flatten() {
-            pod.add_antrea_policy(&policy, &self.antrea);
+        for id in self.within_reach(&policy) {
+            if let Some(pod) = &mut self.pods[id.0 as usize] {
+                pod.add_antrea_policy(&policy, &self.antrea);
+            }
         }
     }
 
     /// Takes one of Antrea's policies out.
     pub fn remove_antrea_policy(&mut self, name: &PolicyRef) {
-        self.antrea.remove_policy(name);
-        for pod in self.pods.iter_mut().flatten() {
-            pod.drop_antrea_policy(name);
+        let Some(policy) = self.antrea.remove_policy(name) else {
+            return;
+        };
+        for id in self.within_reach(&policy) {
+            if let Some(pod) = &mut self.pods[id.0 as usize] {
+                pod.drop_antrea_policy(name);
+            }
         }
     }
 
@@ -201,7 +207,13 @@ impl PolicyIndex {
     /// Takes note of a Service's selector, for groups that refer to the Service.
     pub fn insert_service(&mut self, service: &Service) {
         self.antrea.insert_service(&service.name, &service.selector);
-        self.bind_all();
+        self.bind_for_service(&service.name);
+    }
+
+    /// Forgets a Service. A group that refers to it has no members.
+    pub fn remove_service(&mut self, name: &ObjectName) {
+        self.antrea.remove_service(name);
+        self.bind_for_service(name);
     }
 
     /// The id of the Pod of this name.
@@ -230,6 +242,37 @@ impl PolicyIndex {
         self.antrea.tiers()
     }
 
+    /// The groups of Antrea's policies, in no order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.antrea.groups()
+    }
+
+    pub(crate) fn group(&self, name: &GroupName) -> Option<&Group> {
+        self.antrea.group(name)
+    }
+
+    pub(crate) fn policy(&self, name: &ObjectName) -> Option<&Arc<NetworkPolicy>> {
+        self.namespaces.get(&name.namespace)?.policies.get(&name.name)
+    }
+
+    pub(crate) fn antrea_policy(&self, name: &PolicyRef) -> Option<&Arc<AntreaPolicy>> {
+        self.antrea.policy(name)
+    }
+
+    /// Whether the namespace was added itself, and not only something in it.
+    pub(crate) fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.get(name).is_some_and(|namespace| namespace.declared)
+    }
+
+    /// The namespaces that were added, in no order.
+    pub(crate) fn declared_namespaces(&self) -> impl Iterator<Item = Namespace> {
+        let declared = self.namespaces.iter().filter(|(_, namespace)| namespace.declared);
+        declared.map(|(name, namespace)| Namespace {
+            name: Arc::clone(name),
+            labels: Labels::clone(&namespace.labels),
+        })
+    }
+
     pub(super) fn antrea(&self) -> &AntreaStore {
         &self.antrea
     }
@@ -256,6 +299,51 @@ impl PolicyIndex {
                 pod.bind(&self.antrea);
             }
         }
+    }
+
+    /// After a change of a Service: groups that refer to it have members in its own namespace only.
+    fn bind_for_service(&mut self, name: &ObjectName) {
+        if !self.antrea.has_policies() || !self.antrea.refers_to(name) {
+            return;
+        }
+        let pods = self.namespaces.get(&name.namespace).into_iter();
+        for id in pods.flat_map(|namespace| &namespace.pods) {
+            if let Some(pod) = &mut self.pods[id.0 as usize] {
+                pod.bind(&self.antrea);
+            }
+        }
+    }
+
+    /// The Pods of all namespaces in which one of Antrea's policies can apply to any.
+    fn within_reach(&self, policy: &AntreaPolicy) -> Vec<PodId> {
+        let rules = policy.ingress.iter().chain(&policy.egress);
+        let subjects = rules.flat_map(|rule| &rule.applied_to).chain(&policy.applied_to);
+        let own = |subject: &AppliedTo| match subject {
+            AppliedTo::Pods { namespaces: None, .. } => policy.name.namespace.clone(),
+            AppliedTo::ServiceAccount(account) => Some(account.namespace.clone()),
+            AppliedTo::Pods { .. } | AppliedTo::Group(_) => None,
+        };
+        let named: Option<BTreeSet<Arc<str>>> = subjects.clone().map(own).collect();
+        let reached: Vec<&NamespaceEntry> = match named {
+            Some(names) => names.iter().filter_map(|name| self.namespaces.get(name)).collect(),
+            None => {
+                let may_apply = |labels: &Labels, subject: &AppliedTo| match subject {
+                    AppliedTo::Pods {
+                        namespaces: Some(selector),
+                        ..
+                    } => selector.selects(labels),
+                    _ => true,
+                };
+                let all = self.namespaces.values();
+                all.filter(|namespace| subjects.clone().any(|subject| may_apply(&namespace.labels, subject)))
+                    .collect()
+            }
+        };
+        reached
+            .into_iter()
+            .flat_map(|namespace| &namespace.pods)
+            .copied()
+            .collect()
     }
 
     fn grow(&mut self) -> PodId {

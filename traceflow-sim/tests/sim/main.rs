@@ -5,6 +5,7 @@
 mod agreement;
 mod antrea_policies;
 mod demo;
+mod edits;
 mod egress;
 mod ends;
 mod explain;

@@ -52,12 +52,34 @@ impl AntreaStore {
         self.services.insert(name.clone(), selector.clone());
     }
 
+    pub(in crate::policy) fn remove_service(&mut self, name: &ObjectName) {
+        self.services.remove(name);
+    }
+
     pub(in crate::policy) fn insert_policy(&mut self, policy: Arc<AntreaPolicy>) {
         self.policies.insert(policy.name.clone(), policy);
     }
 
-    pub(in crate::policy) fn remove_policy(&mut self, name: &PolicyRef) {
-        self.policies.remove(name);
+    pub(in crate::policy) fn remove_policy(&mut self, name: &PolicyRef) -> Option<Arc<AntreaPolicy>> {
+        self.policies.remove(name)
+    }
+
+    pub(in crate::policy) fn policy(&self, name: &PolicyRef) -> Option<&Arc<AntreaPolicy>> {
+        self.policies.get(name)
+    }
+
+    pub(in crate::policy) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    pub(in crate::policy) fn group(&self, name: &GroupName) -> Option<&Group> {
+        self.groups.get(name)
+    }
+
+    /// Whether the members of any group are the Pods of this Service.
+    pub(in crate::policy) fn refers_to(&self, service: &ObjectName) -> bool {
+        let mut members = self.groups.values().map(|group| &group.members);
+        members.any(|members| matches!(members, GroupMembers::Service(name) if name == service))
     }
 
     pub(in crate::policy) fn tiers(&self) -> &TierPriorities {

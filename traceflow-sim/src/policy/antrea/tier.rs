@@ -84,6 +84,11 @@ impl TierPriorities {
         self.0.get(name).copied()
     }
 
+    /// All tiers, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, u8)> {
+        self.0.iter().map(|(name, priority)| (name, *priority))
+    }
+
     /// The tier that is asked at this priority.
     pub fn named_by(&self, priority: u8) -> Option<&Arc<str>> {
         let mut tiers = self.0.iter();
