@@ -353,8 +353,7 @@ fn each_change_that_is_made_is_a_version_of_its_own() {
 
 #[test]
 fn a_service_that_has_one_node_port_twice_is_refused_loaded_or_put() {
-    let builder = Cluster::builder().node("a").service("web", 80);
-    let mut cluster = builder.clone().build().unwrap();
+    let mut cluster = Cluster::builder().node("a").service("web", 80).build().unwrap();
     let mut service = cluster.service_objects().next().unwrap().clone();
     service.ports[0].node_port = Some(30_000);
     service.ports.push(service.ports[0].clone());
