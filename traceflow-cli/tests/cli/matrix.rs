@@ -190,7 +190,8 @@ fn who_cannot_be_asked_about_is_told_with_the_reason() {
         Who doesn't run yet: default/waiting
         Who has ended: default/job
         Who has no IPv6 address: default/web
-        Who has no cluster address of its own; ask about its Pods instead: svc/default/headless
+        Who has no cluster address of its own; ask about its Pods instead:
+          svc/default/headless
         Who uses its node's network, so it has no port to send from: default/agent
     "#]]
     .assert_eq(&run.out);
@@ -220,8 +221,10 @@ fn a_service_that_chooses_is_told() {
         TO
         1  svc/default/tf-destination
 
-        One packet each, to the endpoint that the Service chose: svc/default/tf-destination (2 endpoints)
-    "#]].assert_eq(&run.out);
+        One packet each, to the endpoint that the Service chose:
+          svc/default/tf-destination (2 endpoints)
+    "#]]
+    .assert_eq(&run.out);
 }
 
 #[test]

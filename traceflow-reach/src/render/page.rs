@@ -80,11 +80,11 @@ impl Page {
     pub(crate) fn list(&mut self, label: &str, items: &[String], separator: &str, indent: usize, most: usize) {
         let mut lines = 0;
         let mut line = label.to_owned();
-        let mut is_fresh = true;
         for (place, item) in items.iter().enumerate() {
             let comma = if place + 1 == items.len() { "" } else { separator };
             let fits = line.width() + item.width() + comma.trim_end().len() <= WIDTH;
-            if !fits && !is_fresh {
+            // An item that is wider than the page stands alone all the same.
+            if !fits && line.width() > indent {
                 lines += 1;
                 if lines == most {
                     line.push_str(&format!("and {} more", items.len() - place));
@@ -95,7 +95,6 @@ impl Page {
             }
             line.push_str(item);
             line.push_str(comma);
-            is_fresh = false;
         }
         self.line(&line);
     }
