@@ -59,33 +59,43 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends a byte.
+    #[inline]
     pub fn u8(&mut self, value: u8) {
         self.buffer.push(value);
     }
 
     /// Appends two bytes.
+    #[inline]
     pub fn u16(&mut self, value: u16) {
         self.bytes(&value.to_be_bytes());
     }
 
     /// Appends four bytes.
+    #[inline]
     pub fn u32(&mut self, value: u32) {
         self.bytes(&value.to_be_bytes());
     }
 
     /// Appends eight bytes.
+    #[inline]
     pub fn u64(&mut self, value: u64) {
         self.bytes(&value.to_be_bytes());
     }
 
     /// Appends bytes as they are.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Appends `count` zero bytes.
+    #[inline]
     pub fn zeros(&mut self, count: usize) {
-        self.buffer.resize(self.buffer.len() + count, 0);
+        // Padding is seven bytes at most, for which growing by a loop takes longer than a copy.
+        match [0; 8].get(..count) {
+            Some(few) => self.bytes(few),
+            None => self.buffer.resize(self.buffer.len() + count, 0),
+        }
     }
 
     /// Appends `text` in exactly `width` bytes: cut, or followed by zeros; the last byte is always zero.
@@ -97,11 +107,16 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends zeros until what began at `start` is a multiple of eight bytes long.
+    #[inline]
     pub fn pad(&mut self, start: usize) {
-        self.zeros(padding(self.position() - start));
+        let count = padding(self.position() - start);
+        if count > 0 {
+            self.zeros(count);
+        }
     }
 
     /// Writes at `field` how many bytes there are from `start` to here.
+    #[inline]
     pub fn set_length(&mut self, field: usize, start: usize, what: &'static str) {
         let length = self.position() - start;
         match u16::try_from(length) {
