@@ -27,7 +27,7 @@ pub static FLOW_MOD_FRESH: Operation = Operation {
         let message = Message::FlowMod(flow_mod());
         Box::new(move |times| {
             for round in 0..times {
-                let mut buffer = Vec::with_capacity(256);
+                let mut buffer = Vec::new();
                 let _ = black_box(black_box(&message).encode(Version::V1_3, round as u32, &mut buffer));
                 black_box(&buffer);
             }

@@ -59,7 +59,7 @@ fn packet_in() -> Vec<u8> {
 fn a_flow_mod_is_encoded_with_one_allocation_and_into_a_used_buffer_with_none() {
     let message = flow_mod();
     let fresh = allocations(|| {
-        let mut buffer = Vec::with_capacity(512);
+        let mut buffer = Vec::new();
         message.encode(Version::V1_5, 1, &mut buffer).unwrap();
     });
     assert_eq!(fresh, 1);

@@ -8,6 +8,7 @@ use std::fmt;
 
 pub use table::Format;
 pub use value::Value;
+pub(crate) use value::number;
 
 use crate::wire::{DecodeError, Problem, Reader, Writer};
 
@@ -171,6 +172,7 @@ impl Field {
 }
 
 impl Header {
+    #[inline]
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();
         let class = reader.u16("field class")?;

@@ -64,13 +64,17 @@ impl Value {
 
     /// As a number; none if it is longer than 16 bytes and doesn't begin with zeros.
     pub fn number(&self) -> Option<u128> {
-        let bytes = self.bytes();
-        let (head, tail) = bytes.split_at(bytes.len().saturating_sub(16));
-        if head.iter().any(|byte| *byte != 0) {
-            return None;
-        }
-        Some(tail.iter().fold(0, |number, byte| number << 8 | u128::from(*byte)))
+        number(self.bytes())
     }
+}
+
+/// Bytes as a number; none if they are more than 16 and don't begin with zeros.
+pub(crate) fn number(bytes: &[u8]) -> Option<u128> {
+    let (head, tail) = bytes.split_at(bytes.len().saturating_sub(16));
+    if head.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    Some(tail.iter().fold(0, |number, byte| number << 8 | u128::from(*byte)))
 }
 
 impl PartialEq for Value {

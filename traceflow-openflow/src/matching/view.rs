@@ -1,7 +1,7 @@
 //! A match where it was received.
 
 use super::{FieldMatch, Match, register_lanes};
-use crate::field::{Field, Header};
+use crate::field::{Field, Header, number};
 use crate::wire::{DecodeError, Problem, Reader};
 
 /// Fields with values as they stand in received bytes: nothing is copied, and a field is looked for each time that it is
@@ -64,12 +64,4 @@ impl From<MatchView<'_>> for Match {
             fields: fields.collect(),
         }
     }
-}
-
-fn number(bytes: &[u8]) -> Option<u128> {
-    let (head, tail) = bytes.split_at(bytes.len().saturating_sub(16));
-    if head.iter().any(|byte| *byte != 0) {
-        return None;
-    }
-    Some(tail.iter().fold(0, |number, byte| number << 8 | u128::from(*byte)))
 }

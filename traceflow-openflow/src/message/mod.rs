@@ -75,6 +75,9 @@ use crate::{NICIRA, ONF, Version};
 /// How long a message's header is.
 pub const HEADER: usize = 8;
 
+/// Most messages are shorter than this.
+const USUAL: usize = 256;
+
 /// A buffer's number that means "none".
 const NO_BUFFER: u32 = u32::MAX;
 
@@ -340,6 +343,8 @@ impl Message {
     /// # Errors
     /// What `version` can't say, or what doesn't fit into a message. `buffer` then is as it was before.
     pub fn encode(&self, version: Version, xid: u32, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+        // So that a fresh buffer is allocated once and doesn't grow by doubling.
+        buffer.reserve(USUAL);
         let start = buffer.len();
         let mut writer = Writer::new(buffer, version);
         let code = self.code(version);

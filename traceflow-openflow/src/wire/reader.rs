@@ -98,6 +98,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Problem::Short`] when fewer are left.
+    #[inline]
     pub fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
         let short = Problem::Short {
             needed: count,
@@ -116,6 +117,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Problem::Short`] when fewer are left.
+    #[inline]
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N, what)?);
@@ -126,6 +128,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Problem::Short`] when none is left.
+    #[inline]
     pub fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
         self.array::<1>(what).map(|[byte]| byte)
     }
@@ -134,6 +137,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Problem::Short`] when fewer are left.
+    #[inline]
     pub fn u16(&mut self, what: &'static str) -> Result<u16, DecodeError> {
         self.array(what).map(u16::from_be_bytes)
     }
@@ -142,6 +146,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Problem::Short`] when fewer are left.
+    #[inline]
     pub fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
         self.array(what).map(u32::from_be_bytes)
     }
@@ -150,6 +155,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Problem::Short`] when fewer are left.
+    #[inline]
     pub fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         self.array(what).map(u64::from_be_bytes)
     }
@@ -158,11 +164,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Problem::Short`] when fewer than `count` bytes are left.
+    #[inline]
     pub fn skip(&mut self, count: usize) -> Result<(), DecodeError> {
         self.take(count, "padding").map(|_| ())
     }
 
     /// All that is left.
+    #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = std::mem::take(&mut self.bytes);
         self.offset += rest.len();
