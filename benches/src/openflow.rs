@@ -124,7 +124,7 @@ pub fn flow_mod() -> FlowMod {
         },
         Action::Output {
             port: Port(numbers.output),
-            max_len: 0,
+            max_len: 0xffff,
         },
     ];
     FlowMod {
@@ -206,7 +206,7 @@ fn write_flow_mod(numbers: &Numbers, xid: u32, buffer: &mut [u8; 256]) -> usize 
     }
     put(&[0, 0, 0, 16]);
     put(&numbers.output.to_be_bytes());
-    put(&[0; 8]);
+    put(&[0xff, 0xff, 0, 0, 0, 0, 0, 0]);
     place
 }
 

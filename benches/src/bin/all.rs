@@ -13,36 +13,49 @@ use serde_json::Value;
 /// A benchmark.
 struct Section {
     name: &'static str,
+    /// The package whose program it measures, if it is another one.
+    measured: Option<&'static str>,
     /// What cargo is told to run.
     arguments: &'static [&'static str],
     /// The words that it understands.
     words: &'static [&'static str],
 }
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section {
         name: "ratios",
+        measured: None,
         arguments: &["-p", "benches", "--bin", "ratios"],
         words: &["--instructions"],
     },
     // What only this peer needs is built only here.
     Section {
         name: "rovs",
+        measured: None,
         arguments: &["--manifest-path", "benches/rovs/Cargo.toml"],
         words: &[],
     },
     Section {
         name: "tracers",
+        measured: None,
         arguments: &["-p", "benches", "--bin", "tracers"],
         words: &["--quick"],
     },
     Section {
         name: "traces",
+        measured: None,
         arguments: &["-p", "benches", "--bin", "traces"],
         words: &["--quick", "--many"],
     },
     Section {
+        name: "matrix",
+        measured: Some("traceflow-cli"),
+        arguments: &["-p", "benches", "--bin", "matrix"],
+        words: &["--quick"],
+    },
+    Section {
         name: "scale",
+        measured: None,
         arguments: &["-p", "benches", "--bin", "scale"],
         words: &["--quick"],
     },
@@ -107,6 +120,15 @@ impl Section {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let understood = options.iter().filter(|option| self.words.contains(option));
+        if let Some(package) = self.measured {
+            let built = Command::new(&cargo)
+                .current_dir(&root)
+                .args(["build", "--quiet", "--release", "-p", package])
+                .status()?;
+            if !built.success() {
+                return Err(format!("{package} can't be built").into());
+            }
+        }
         let status = Command::new(cargo)
             .current_dir(root)
             .args(["run", "--quiet", "--release"])

@@ -1,4 +1,4 @@
-//! Prints what a large cluster costs: `cargo run --release -p benches --bin scale [-- --quick]`.
+//! Prints what a large cluster costs: `cargo run --release -p benches --bin scale [-- --quick] [--json FILE]`.
 //!
 //! Exit status 1 if a target is missed, 2 if something could not be measured. Each cluster is loaded by a process of its
 //! own, so that peaks of memory are its alone; `scale --load` is what they run.
@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use benches::report::{Report, Target};
 use benches::scale::{Format, Manifests, Memory, Questions, Size, Times};
 use serde_json::{Value, json};
 use traceflow_sim::{Cluster, Object};
@@ -17,13 +18,12 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--load", folder, pods, policies] => load(Path::new(folder), pods, policies).map(|figures| {
             println!("{figures}");
-            true
+            ExitCode::SUCCESS
         }),
         _ => compare(arguments.iter().any(|word| word == "--quick")),
     };
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(exit) => exit,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
@@ -43,10 +43,9 @@ const CHANGE_AT_MOST: f64 = 1000.0;
 /// doesn't hang on the cluster's size, only how much of the cluster the processor's caches hold.
 const GROWTH_AT_MOST: f64 = 1.5;
 
-/// Whether all targets are met.
-fn compare(quick: bool) -> Result<bool, Box<dyn Error>> {
+fn compare(quick: bool) -> Result<ExitCode, Box<dyn Error>> {
     let large = if quick { Size::of_pods(10_000) } else { Size::LARGE };
-    let mut targets = Targets::default();
+    let mut report = Report::new("a large cluster");
     println!("nodes   pods    services policies format  bytes/Pod load, s  resident, MB peak, MB");
     let mut last = Value::Null;
     for format in Format::ALL {
@@ -64,9 +63,9 @@ fn compare(quick: bool) -> Result<bool, Box<dyn Error>> {
             figure("resident") / 1e6,
             figure("peak") / 1e6,
         );
-        targets.at_most("bytes a Pod", figure("bytes"), MANIFEST_AT_MOST);
-        targets.at_most("seconds to load", figure("load"), LOAD_AT_MOST);
-        targets.at_most("bytes of memory", figure("peak"), MEMORY_AT_MOST);
+        report.add("bytes a Pod", figure("bytes"), "", Target::AtMost(MANIFEST_AT_MOST));
+        report.add("seconds to load", figure("load"), "", Target::AtMost(LOAD_AT_MOST));
+        report.add("bytes of memory", figure("peak"), "", Target::AtMost(MEMORY_AT_MOST));
         last = figures;
     }
     println!("\npods    policies  asked                   median, us  p99, us   again, us");
@@ -96,14 +95,20 @@ fn compare(quick: bool) -> Result<bool, Box<dyn Error>> {
         return Err("nothing was measured".into());
     };
     let grown = large / small;
-    targets.at_most("us to predict, median", median, PREDICTION_AT_MOST);
-    targets.at_most("us to change a Pod, median", changed, CHANGE_AT_MOST);
-    targets.at_most(
+    report.add("us to predict, median", median, "", Target::AtMost(PREDICTION_AT_MOST));
+    report.add(
+        "us to change a Pod, median",
+        changed,
+        "",
+        Target::AtMost(CHANGE_AT_MOST),
+    );
+    report.add(
         "times the prediction among a hundredth of the Pods",
         grown,
-        GROWTH_AT_MOST,
+        "",
+        Target::AtMost(GROWTH_AT_MOST),
     );
-    Ok(targets.met)
+    Ok(report.finish())
 }
 
 /// The slowest medians of all kinds of predictions (nothing else is asked for again): asked for once, and again.
@@ -125,25 +130,6 @@ fn print_times(size: Size, figures: &Value) -> [f64; 2] {
         }
     }
     slowest
-}
-
-struct Targets {
-    met: bool,
-}
-
-impl Default for Targets {
-    fn default() -> Self {
-        Self { met: true }
-    }
-}
-
-impl Targets {
-    fn at_most(&mut self, what: &str, figure: f64, limit: f64) {
-        let met = figure <= limit;
-        let word = if met { "met" } else { "MISSED" };
-        println!("{word}: {figure:.2} {what}, at most {limit}");
-        self.met &= met;
-    }
 }
 
 /// What a process of its own finds out about a cluster of this size.
