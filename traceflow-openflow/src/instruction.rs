@@ -103,8 +103,7 @@ impl Instruction {
     fn encode(&self, writer: &mut Writer<'_>) {
         let start = writer.position();
         let kind = self.kind();
-        writer.u16(kind.into());
-        writer.u16(0);
+        writer.fixed::<4>(|head| head.u16(kind.into()));
         match self {
             Self::GotoTable(table) => writer.u8(*table),
             Self::WriteMetadata { metadata, mask } => {

@@ -343,9 +343,10 @@ impl Action {
     fn encode(&self, writer: &mut Writer<'_>) {
         match self {
             Self::Output { port, max_len } => standard(writer, Standard::Output, |writer| {
-                writer.u32(port.0);
-                writer.u16(*max_len);
-                writer.zeros(6);
+                writer.fixed::<12>(|body| {
+                    body.u32(port.0);
+                    body.u16(*max_len);
+                });
             }),
             Self::OutputField { source, max_len } => encode_output_field(*source, *max_len, writer),
             Self::Group(group) => standard(writer, Standard::Group, |writer| writer.u32(*group)),
@@ -409,9 +410,10 @@ fn encode_resubmit(port: Option<Port>, table: Option<u8>, conntrack: bool, write
         Nicira::ResubmitTable
     };
     nicira(writer, subtype, |writer| {
-        writer.u16(number);
-        writer.u8(table.unwrap_or(NO_TABLE));
-        writer.zeros(3);
+        writer.fixed::<6>(|body| {
+            body.u16(number);
+            body.u8(table.unwrap_or(NO_TABLE));
+        });
     });
 }
 
@@ -445,8 +447,10 @@ fn standard(writer: &mut Writer<'_>, kind: Standard, body: impl FnOnce(&mut Writ
 /// An action of Nicira's: experimenter header, subtype, body.
 fn nicira(writer: &mut Writer<'_>, subtype: Nicira, body: impl FnOnce(&mut Writer<'_>)) {
     standard(writer, Standard::Experimenter, |writer| {
-        writer.u32(NICIRA);
-        writer.u16(subtype.into());
+        writer.fixed::<6>(|head| {
+            head.u32(NICIRA);
+            head.u16(subtype.into());
+        });
         body(writer);
     });
 }
@@ -454,8 +458,7 @@ fn nicira(writer: &mut Writer<'_>, subtype: Nicira, body: impl FnOnce(&mut Write
 /// Type, length and body; the length of an action counts its padding (unlike that of a property).
 fn aligned(writer: &mut Writer<'_>, kind: u16, body: impl FnOnce(&mut Writer<'_>)) {
     let start = writer.position();
-    writer.u16(kind);
-    writer.u16(0);
+    writer.fixed::<4>(|head| head.u16(kind));
     body(writer);
     writer.pad(start);
     writer.set_length(start + 2, start, "an action");

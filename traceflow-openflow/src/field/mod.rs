@@ -145,12 +145,14 @@ impl Field {
 
     pub(crate) fn encode_header(self, masked: bool, length: usize, writer: &mut Writer<'_>) {
         let length = length + if self.class == EXPERIMENTER_CLASS { 4 } else { 0 };
-        writer.u16(self.class);
-        writer.u8(self.number << 1 | u8::from(masked));
-        match u8::try_from(length) {
-            Ok(length) => writer.u8(length),
-            Err(_) => writer.unsupported("a field longer than 255 bytes"),
-        }
+        let Ok(length) = u8::try_from(length) else {
+            return writer.unsupported("a field longer than 255 bytes");
+        };
+        writer.fixed::<4>(|header| {
+            header.u16(self.class);
+            header.u8(self.number << 1 | u8::from(masked));
+            header.u8(length);
+        });
         if self.class == EXPERIMENTER_CLASS {
             writer.u32(self.experimenter);
         }

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Field;
+use crate::wire::Writer;
 
 /// A value or mask as it stands on the wire: big-endian, as many bytes as the field has there.
 ///
@@ -59,6 +60,13 @@ impl Value {
         match &self.0 {
             Bytes::Few(length, bytes) => &bytes[..usize::from(*length)],
             Bytes::Many(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
+        match &self.0 {
+            Bytes::Few(length, bytes) => writer.few(bytes, usize::from(*length)),
+            Bytes::Many(bytes) => writer.bytes(bytes),
         }
     }
 

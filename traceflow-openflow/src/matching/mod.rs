@@ -159,15 +159,17 @@ fn register_lanes(field: Field) -> Option<(u8, u8)> {
 
 impl FieldMatch {
     pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
-        let mask = self.mask.as_ref().map_or(&[][..], Value::bytes);
-        let value = self.value.bytes();
-        if self.mask.is_some() && mask.len() != value.len() {
+        let length = self.value.bytes().len();
+        let Some(mask) = &self.mask else {
+            self.field.encode_header(false, length, writer);
+            return self.value.encode(writer);
+        };
+        if mask.bytes().len() != length {
             writer.unsupported("a mask that is not as long as its value");
         }
-        self.field
-            .encode_header(self.mask.is_some(), value.len() + mask.len(), writer);
-        writer.bytes(value);
-        writer.bytes(mask);
+        self.field.encode_header(true, length + mask.bytes().len(), writer);
+        self.value.encode(writer);
+        mask.encode(writer);
     }
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -156,21 +156,24 @@ impl Body for FlowMod {
     }
 
     fn encode(&self, writer: &mut Writer<'_>) {
-        writer.u64(self.cookie);
-        writer.u64(self.cookie_mask);
-        writer.u8(self.table);
-        writer.u8(self.command.into());
-        writer.u16(self.idle_timeout);
-        writer.u16(self.hard_timeout);
-        writer.u16(self.priority);
-        writer.u32(self.buffer.unwrap_or(NO_BUFFER));
-        writer.u32(self.out_port.0);
-        writer.u32(self.out_group);
-        writer.u16(self.flags.0);
-        writer.u16(if writer.version() >= Version::V1_5 {
+        let importance = if writer.version() >= Version::V1_5 {
             self.importance
         } else {
             0
+        };
+        writer.fixed::<40>(|part| {
+            part.u64(self.cookie);
+            part.u64(self.cookie_mask);
+            part.u8(self.table);
+            part.u8(self.command.into());
+            part.u16(self.idle_timeout);
+            part.u16(self.hard_timeout);
+            part.u16(self.priority);
+            part.u32(self.buffer.unwrap_or(NO_BUFFER));
+            part.u32(self.out_port.0);
+            part.u32(self.out_group);
+            part.u16(self.flags.0);
+            part.u16(importance);
         });
         self.matching.encode(writer);
         Instruction::encode_list(&self.instructions, writer);

@@ -348,10 +348,12 @@ impl Message {
         let start = buffer.len();
         let mut writer = Writer::new(buffer, version);
         let code = self.code(version);
-        writer.u8(version.wire());
-        writer.u8(code.kind());
-        writer.u16(0);
-        writer.u32(xid);
+        writer.fixed::<HEADER>(|header| {
+            header.u8(version.wire());
+            header.u8(code.kind());
+            header.u16(0);
+            header.u32(xid);
+        });
         code.encode(self.name(), &mut writer);
         self.encode_body(&mut writer);
         writer.set_length(start + 2, start, self.name());

@@ -16,6 +16,46 @@ pub struct Writer<'a> {
     failed: Option<EncodeError>,
 }
 
+/// A part that is written in one go.
+#[derive(Debug)]
+pub(crate) struct Fixed<const N: usize> {
+    bytes: [u8; N],
+    written: usize,
+}
+
+impl<const N: usize> Fixed<N> {
+    #[inline]
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.put([value]);
+    }
+
+    #[inline]
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.put(value.to_be_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.put(value.to_be_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.put(value.to_be_bytes());
+    }
+
+    /// Whoever writes knows how long the part is; what is too much has no place.
+    #[inline]
+    fn put<const M: usize>(&mut self, value: [u8; M]) {
+        let end = self.written + M;
+        debug_assert!(end <= N, "{end} bytes in a part of {N}");
+        if let Some(place) = self.bytes.get_mut(self.written..end) {
+            place.copy_from_slice(&value);
+        }
+        self.written = end;
+    }
+}
+
 /// What can't be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -82,6 +122,26 @@ impl<'a> Writer<'a> {
         self.bytes(&value.to_be_bytes());
     }
 
+    /// Appends a part of a known length in one go, as fast as a copy; what isn't written of it is zero.
+    #[inline]
+    pub(crate) fn fixed<const N: usize>(&mut self, write: impl FnOnce(&mut Fixed<N>)) {
+        let mut part = Fixed {
+            bytes: [0; N],
+            written: 0,
+        };
+        write(&mut part);
+        self.bytes(&part.bytes);
+    }
+
+    /// Appends the first `count` of these bytes. Copying them all and taking the rest back takes less than a copy of a length
+    /// that isn't known beforehand.
+    #[inline]
+    pub(crate) fn few(&mut self, bytes: &[u8; 16], count: usize) {
+        let end = self.position() + count;
+        self.bytes(bytes);
+        self.buffer.truncate(end);
+    }
+
     /// Appends bytes as they are.
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
@@ -92,9 +152,10 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn zeros(&mut self, count: usize) {
         // Padding is seven bytes at most, for which growing by a loop takes longer than a copy.
-        match [0; 8].get(..count) {
-            Some(few) => self.bytes(few),
-            None => self.buffer.resize(self.buffer.len() + count, 0),
+        if count <= 16 {
+            self.few(&[0; 16], count);
+        } else {
+            self.buffer.resize(self.buffer.len() + count, 0);
         }
     }
 
@@ -129,8 +190,7 @@ impl<'a> Writer<'a> {
     /// bytes.
     pub fn property(&mut self, kind: u16, what: &'static str, body: impl FnOnce(&mut Self)) {
         let start = self.position();
-        self.u16(kind);
-        self.u16(0);
+        self.fixed::<4>(|head| head.u16(kind));
         body(self);
         self.set_length(start + 2, start, what);
         self.pad(start);
