@@ -1,9 +1,11 @@
-//! Very many live traces, hundreds of them armed at a time: each catches its packet, and no other.
+//! Very many traces at a time: live ones, hundreds of them armed, each of which catches its packet and no other; injected ones, all
+//! of which are answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use testbed::fabric::Form;
 use tokio::sync::Semaphore;
@@ -12,7 +14,7 @@ use traceflow_core::packet::{Packet, Transport};
 use traceflow_core::plan::{Plan, Question};
 use traceflow_core::session::Progress;
 use traceflow_core::spec::CommandLine;
-use traceflow_core::trace::Predictor;
+use traceflow_core::trace::{Predictor, Trace, Verdict};
 use traceflow_core::tracer::Tracer;
 
 use crate::support::{World, lines, number, path};
@@ -58,6 +60,33 @@ async fn each_of_very_many_live_traces_catches_exactly_its_packet() {
     tracer.close().await.unwrap();
     assert_eq!(world.leftovers().await, Vec::<String>::new());
 }
+
+/// More than a switch would answer within the time that a node has for one: most of them wait for a place.
+#[tokio::test]
+async fn thousands_of_injected_traces_at_once_are_all_answered() {
+    let count = number("TRACEFLOW_AT_ONCE", AT_ONCE);
+    let world = World::of(crate::strangers::cluster(), Form::Rootless);
+    let tracer = world.tracer();
+    let ask = |number: usize| {
+        let to = ["server", "remote"][number % 2];
+        tracer.trace(world.plan("client", to, &format!("tcp,tcp_src={},tcp_dst=80", 10_000 + number)))
+    };
+    let running: Vec<_> = (0..count).map(ask).collect();
+    let began = Instant::now();
+    let traces = join_all(running).await;
+    println!("{count} injected traces at once in {:?}", began.elapsed());
+    let lost = |trace: &Trace| trace.notes.iter().any(|note| note.contains("lost"));
+    let wrong = traces.into_iter().filter_map(|trace| match trace {
+        Ok(trace) if !lost(&trace) && matches!(trace.verdict, Verdict::Delivered { .. }) => None,
+        other => Some(format!("{other:?}")),
+    });
+    assert_eq!(wrong.collect::<Vec<_>>(), [""; 0]);
+    tracer.close().await.unwrap();
+    assert_eq!(world.leftovers().await, Vec::<String>::new());
+}
+
+/// How many at once; `TRACEFLOW_AT_ONCE` says otherwise.
+const AT_ONCE: usize = 3_000;
 
 /// Packets of the same Pods that no trace asks for.
 fn make_noise(world: &World, traffic: &Traffic, over: &AtomicBool) {
