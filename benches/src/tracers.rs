@@ -51,6 +51,8 @@ pub fn measure(amount: Amount, report: &mut Report) -> Result<(), Failure> {
     for scenario in SCENARIOS {
         let packets = world.packets(scenario)?;
         let mut switch = Switch::of(&world, &packets)?;
+        // What is put in place once, and the first look at everything, is no trace's.
+        runtime.block_on(ours.trace(&packets, 1, 1))?;
         let mut taken = Taken::default();
         for _ in 0..amount.turns {
             taken.predicted.push(each(100 * amount.questions, || {
