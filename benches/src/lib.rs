@@ -13,7 +13,9 @@ pub mod scale;
 pub mod tracers;
 pub mod traces;
 
+mod control;
 mod ours;
+mod ovn;
 mod peers;
 mod predictions;
 mod sample;

@@ -1,9 +1,8 @@
 //! What answers the same question without sending anything: `ofproto/trace`, over a connection that is kept and by
-//! `ovs-appctl`, as one would type it; beside our prediction, and beside a trace of ours on the same switch.
+//! `ovs-appctl`, as one would type it, and `ovn-trace` where it is installed; beside our prediction, and beside a trace of
+//! ours on the same switch.
 
 use std::hint::black_box;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 use traceflow_core::trace::Predictor;
 use traceflow_ovs::ofproto_trace::{Entry, flow};
 
+use crate::control::Line;
+use crate::ovn::Ovn;
 use crate::report::{Report, Target};
 use crate::traces::Failure;
 use crate::traces::ours::Ours;
@@ -59,14 +60,44 @@ pub fn measure(amount: Amount, report: &mut Report) -> Result<(), Failure> {
                 let _ = black_box(world.cluster.predict(black_box(&packets.plan)));
                 Ok(())
             })?);
-            taken.asked.push(each(amount.questions, || switch.ask().map(drop))?);
-            taken.typed.push(each(1, || switch.run().map(drop))?);
+            taken.asked.push(each(amount.questions, || switch.ask())?);
+            taken.typed.push(each(1, || switch.run())?);
             let turn = runtime.block_on(ours.trace(&packets, 1, amount.questions))?;
             taken.traced.push(turn.elapsed / amount.questions as u32);
         }
         taken.report(scenario, report);
     }
+    measure_ovn(amount, &world, report)?;
     runtime.block_on(ours.close())
+}
+
+/// The first scenario beside `ovn-trace`, where that is installed.
+fn measure_ovn(amount: Amount, world: &World, report: &mut Report) -> Result<(), Failure> {
+    if !Ovn::is_installed() {
+        println!("ovn-trace is not installed (Debian's ovn-common and ovn-central)");
+        return Ok(());
+    }
+    let packets = world.packets(SCENARIOS[0])?;
+    let ovn = Ovn::start()?;
+    let mut line = ovn.line()?;
+    let [mut predicted, mut asked, mut typed] = [const { Vec::new() }; 3];
+    for _ in 0..amount.turns {
+        predicted.push(each(100 * amount.questions, || {
+            let _ = black_box(world.cluster.predict(black_box(&packets.plan)));
+            Ok(())
+        })?);
+        asked.push(each(amount.questions, || line.ask().map(drop))?);
+        typed.push(each(1, || ovn.typed())?);
+    }
+    let [predicted, asked, typed] = [&mut predicted, &mut asked, &mut typed].map(|times| 1.0 / median(times));
+    let ours = "traceflow: predict (same node)";
+    for (peer, beside) in [
+        ("ovn-trace, a daemon, kept connection", asked),
+        ("ovn-trace, typed", typed),
+    ] {
+        report.add_ratio(ours, predicted, peer, beside, "a second", Target::AtLeast(1.0));
+    }
+    Ok(())
 }
 
 /// What each took for one answer, turn by turn.
@@ -123,14 +154,12 @@ fn each(times: usize, mut once: impl FnMut() -> Result<(), Failure>) -> Result<D
     Ok(begun.elapsed().div_f64(times as f64))
 }
 
-/// The node where the packets enter, by its control socket: one connection, questions as bytes, and no JSON is read.
+/// The node where the packets enter, by its control socket.
 struct Switch {
     control: PathBuf,
     bridge: String,
-    line: UnixStream,
     flow: String,
-    request: Vec<u8>,
-    answer: Vec<u8>,
+    line: Line,
 }
 
 impl Switch {
@@ -141,38 +170,24 @@ impl Switch {
             ..Entry::default()
         };
         let flow = flow(&packets.packet, &entry);
-        let request = serde_json::json!({"id": 0, "method": "ofproto/trace", "params": [node.bridge, flow]});
-        let mut switch = Self {
-            line: UnixStream::connect(&node.unixctl).and_then(with_patience)?,
-            control: node.unixctl.clone(),
-            bridge: node.bridge.clone(),
-            flow,
-            request: request.to_string().into_bytes(),
-            answer: Vec::with_capacity(1 << 16),
-        };
-        let said = String::from_utf8_lossy(switch.ask()?).into_owned();
+        let mut line = Line::open(&node.unixctl, "ofproto/trace", &[&node.bridge, &flow])?;
+        let said = String::from_utf8_lossy(line.ask()?).into_owned();
         if !said.contains("Datapath actions") {
             return Err(format!("ofproto/trace says {said}").into());
         }
-        Ok(switch)
+        Ok(Self {
+            control: node.unixctl.clone(),
+            bridge: node.bridge.clone(),
+            flow,
+            line,
+        })
     }
 
-    fn ask(&mut self) -> Result<&[u8], Failure> {
-        self.line.write_all(&self.request)?;
-        self.answer.clear();
-        let mut chunk = [0; 1 << 14];
-        // Open vSwitch ends its replies so where nothing was wrong; in the text before, quotes are marked.
-        while !self.answer.ends_with(b"\"error\":null}") {
-            let read = self.line.read(&mut chunk)?;
-            if read == 0 {
-                return Err("the switch closed the control connection".into());
-            }
-            self.answer.extend_from_slice(&chunk[..read]);
-        }
-        Ok(&self.answer)
+    fn ask(&mut self) -> Result<(), Failure> {
+        self.line.ask().map(drop)
     }
 
-    fn run(&self) -> Result<Vec<u8>, Failure> {
+    fn run(&self) -> Result<(), Failure> {
         let output = Command::new("ovs-appctl")
             .arg("-t")
             .arg(&self.control)
@@ -181,12 +196,6 @@ impl Switch {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
         }
-        Ok(output.stdout)
+        Ok(())
     }
-}
-
-/// A switch that refuses a question is no reason to wait for ever.
-fn with_patience(line: UnixStream) -> std::io::Result<UnixStream> {
-    line.set_read_timeout(Some(Duration::from_secs(5)))?;
-    Ok(line)
 }

@@ -37,7 +37,9 @@ fn the_bench_of_tracers_prints_every_scenario_and_writes_json() {
         .iter()
         .map(|figure| figure["ratio"].as_f64().unwrap())
         .collect();
-    assert_eq!(ratios.len(), 3 * benches::traces::SCENARIOS.len());
+    // And two beside ovn-trace, where that is installed.
+    let expected = 3 * benches::traces::SCENARIOS.len();
+    assert!([expected, expected + 2].contains(&ratios.len()), "{ratios:?}");
     assert!(
         ratios.iter().all(|ratio| ratio.is_finite() && *ratio > 0.0),
         "{ratios:?}"
